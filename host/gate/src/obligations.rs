@@ -5,7 +5,7 @@
 
 use model::audit::{AuditEvent, EventKind};
 use model::mail::{Mail, MailField, MailKind};
-use model::{Caller, MailId, UserFacts};
+use model::{Caller, MailId, PasswordDisabled, UserFacts};
 use policy_engine::contract::Obligation;
 use storage::outbox::NewMail;
 use storage::{Storage, StorageError};
@@ -153,7 +153,11 @@ async fn act(
     let mut events = Vec::with_capacity(mails.len() + 1);
     let mut unit = storage.begin().await?;
     unit.decided_under(activation);
-    if disable_password && unit.disable_enabled_password(user.id, "policy").await? {
+    if disable_password
+        && unit
+            .disable_enabled_password(user.id, PasswordDisabled::Policy)
+            .await?
+    {
         // Whoever knows the password may have logged in with it before.
         let ended = unit.end_sessions(user.id, None).await?;
         unit.drop_ceremonies(user.id, None).await?;

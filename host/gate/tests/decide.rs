@@ -22,8 +22,8 @@ use model::audit::{Actor, AuditEvent, EventKind};
 use model::time::ManualClock;
 use model::{
     Action, Assurance, Caller, Caveat, CredentialKind, Factor, FactorUse, Factors, MailKind,
-    PasswordState, Principal, ProjectId, ProjectStatus, Role, Timestamp, TokenFacts, TokenId,
-    UserFacts, UserId, UserName,
+    PasswordDisabled, PasswordState, Principal, ProjectId, ProjectStatus, Role, Timestamp,
+    TokenFacts, TokenId, UserFacts, UserId, UserName,
 };
 use policy_engine::Grade;
 use storage::Storage;
@@ -497,7 +497,9 @@ async fn a_password_that_is_disabled_stays_disabled_for_what_it_was() {
     let caller = fixture.known_person(true).await;
     let user = caller.user().unwrap().id;
     let mut unit = fixture.gate.storage().begin().await.unwrap();
-    unit.disable_password(user, "secured").await.unwrap();
+    unit.disable_password(user, PasswordDisabled::Secured)
+        .await
+        .unwrap();
     unit.commit(&event(EventKind::AccountSecured))
         .await
         .unwrap();
@@ -513,9 +515,8 @@ async fn a_password_that_is_disabled_stays_disabled_for_what_it_was() {
             .await
             .unwrap()
             .unwrap()
-            .password_disabled
-            .as_deref(),
-        Some("secured")
+            .password_disabled,
+        Some(PasswordDisabled::Secured)
     );
     assert_eq!(fixture.count(EventKind::PasswordDisabled).await, 0);
 }

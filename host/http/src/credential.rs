@@ -3,7 +3,9 @@
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, HeaderValue};
 use gate::Attempt;
-use identity::{InvalidAuthorization, PersonalProof, Presented, Unaccepted, UnspentCode};
+use identity::{
+    InvalidAuthorization, PersonalProof, Presented, RequestContext, Unaccepted, UnspentCode,
+};
 use model::{Action, Caller};
 
 use crate::app::Shared;
@@ -56,7 +58,8 @@ pub(crate) async fn authenticate(
     if action.is_read() {
         let (caller, unaccepted) = app
             .identity
-            .authenticate_reader(&attempt, presented, action)
+            .readers()
+            .authenticate(&attempt, presented, action)
             .await;
         return Ok(Authenticated {
             unaccepted,
@@ -68,7 +71,7 @@ pub(crate) async fn authenticate(
         Err(invalid) => {
             return Err(app
                 .identity
-                .refuse_authorization(&app.gate, &attempt, action, invalid)
+                .refuse_authorization(RequestContext::new(&app.gate, &attempt), action, invalid)
                 .await
                 .into());
         }
@@ -87,7 +90,7 @@ pub(crate) async fn authenticate(
         }
         let caller = app
             .identity
-            .authenticate(&app.gate, &attempt, presented, action)
+            .authenticate(RequestContext::new(&app.gate, &attempt), presented, action)
             .await?;
         return Ok(Authenticated {
             expected_files: files,
@@ -106,7 +109,7 @@ pub(crate) async fn authenticate(
     };
     let caller = app
         .identity
-        .authenticate(&app.gate, &attempt, presented, action)
+        .authenticate(RequestContext::new(&app.gate, &attempt), presented, action)
         .await?;
     Ok(Authenticated::new(attempt, caller))
 }
@@ -129,13 +132,13 @@ pub(crate) async fn authenticate_again(
     let caller = match presented(&request.headers, browser) {
         Ok(presented) => {
             app.identity
-                .authenticate_again(&app.gate, &attempt, presented, action)
+                .authenticate_again(RequestContext::new(&app.gate, &attempt), presented, action)
                 .await?
         }
         Err(invalid) => {
             return Err(app
                 .identity
-                .refuse_authorization(&app.gate, &attempt, action, invalid)
+                .refuse_authorization(RequestContext::new(&app.gate, &attempt), action, invalid)
                 .await
                 .into());
         }
@@ -175,7 +178,8 @@ async fn prove_person(
     };
     let (caller, code) = app
         .identity
-        .prove_person(&app.gate, &attempt, action, sent)
+        .proofs()
+        .prove_person(RequestContext::new(&app.gate, &attempt), action, sent)
         .await?;
     Ok(Authenticated {
         code,

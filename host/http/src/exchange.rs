@@ -10,7 +10,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use gate::{Attempt, Permit, Refusal, RefusalKind, Target};
-use identity::{Account, AccountView, ReadAccount, Unaccepted, UnspentCode};
+use identity::{Account, AccountView, ReadAccount, RequestContext, Unaccepted, UnspentCode};
 use model::{Caller, ProjectName, UserFacts};
 use registry::index::ReadError;
 use serde::Serialize;
@@ -58,6 +58,11 @@ pub(crate) struct OpenExchange {
 }
 
 impl Exchange {
+    /// This request, as the use cases of `identity` take it.
+    pub(crate) fn context(&self) -> RequestContext<'_> {
+        RequestContext::new(&self.app.gate, &self.attempt)
+    }
+
     /// Lets the gate decide; the only way from a handler to a permit.
     pub(crate) async fn decide<T: Target>(&self, target: T) -> Result<Permit<T>, Problem> {
         self.decide_possible(target, |_| Ok(())).await
@@ -82,7 +87,8 @@ impl Exchange {
         if let Some(code) = &self.code {
             self.app
                 .identity
-                .spend_code(&self.app.gate, &self.attempt, action, code)
+                .proofs()
+                .spend_code(self.context(), action, code)
                 .await?;
         }
         Ok(permit)
@@ -113,9 +119,9 @@ impl Exchange {
         match decided {
             Ok(permit) => {
                 app.identity
-                    .reads(
-                        &app.gate,
-                        attempt,
+                    .readers()
+                    .permitted(
+                        self.context(),
                         action,
                         caller,
                         permit.is_without_credential(),
@@ -126,7 +132,8 @@ impl Exchange {
             }
             Err(refusal) => Err(app
                 .identity
-                .does_not_read(&app.gate, attempt, action, caller, unaccepted, refusal)
+                .readers()
+                .refused(self.context(), action, caller, unaccepted, refusal)
                 .await),
         }
     }

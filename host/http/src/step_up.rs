@@ -229,10 +229,11 @@ async fn page(
 ) -> Result<StepUpPage, Problem> {
     let identity = &exchange.app.identity;
     let provable = identity
+        .factors()
         .provable_by(exchange.account()?)
         .await
         .map_err(|error| exchange.unavailable(error))?;
-    let keys_unavailable = identity.webauthn_unavailable();
+    let keys_unavailable = identity.factors().webauthn_unavailable();
     let has_keys = provable.keys;
     let mut layout = form_layout(exchange, "Confirm it’s you", &errors);
     if need == Need::Factor && has_keys && keys_unavailable.is_none() {
@@ -289,19 +290,18 @@ pub(crate) async fn prove(exchange: Exchange) -> Answer {
     );
     let Exchange {
         app,
-        attempt,
         caller,
         browser,
         ..
     } = &exchange;
-    let (identity, gate, cookie) = (&app.identity, &app.gate, browser.session().unwrap_or(""));
+    let (identity, cookie) = (&app.identity, browser.session().unwrap_or(""));
     let (field, proven) = match form.text("step-up-proof") {
         "password" => (
             "step-up-password",
             identity
-                .step_up_with_password(
-                    gate,
-                    attempt,
+                .step_ups()
+                .with_password(
+                    exchange.context(),
                     caller,
                     cookie,
                     form.secret("step-up-password"),
@@ -311,15 +311,21 @@ pub(crate) async fn prove(exchange: Exchange) -> Answer {
         "totp" => (
             "step-up-code",
             identity
-                .step_up_with_totp(gate, attempt, caller, cookie, form.text("step-up-code"))
+                .step_ups()
+                .with_totp(
+                    exchange.context(),
+                    caller,
+                    cookie,
+                    form.text("step-up-code"),
+                )
                 .await,
         ),
         "recovery-code" => (
             "step-up-recovery-code",
             identity
-                .step_up_with_recovery_code(
-                    gate,
-                    attempt,
+                .step_ups()
+                .with_recovery_code(
+                    exchange.context(),
                     caller,
                     cookie,
                     form.text("step-up-recovery-code"),
@@ -337,7 +343,8 @@ pub(crate) async fn prove(exchange: Exchange) -> Answer {
             (
                 "",
                 identity
-                    .step_up_with_key(gate, attempt, caller, cookie, &answer)
+                    .step_ups()
+                    .with_key(exchange.context(), caller, cookie, &answer)
                     .await,
             )
         }
@@ -403,15 +410,11 @@ pub(crate) async fn prove(exchange: Exchange) -> Answer {
 /// `POST /account/step-up/options`: a challenge for the security key.
 pub(crate) async fn options(exchange: Exchange) -> Answer {
     exchange.person()?;
-    let Exchange {
-        app,
-        attempt,
-        caller,
-        ..
-    } = &exchange;
+    let Exchange { app, caller, .. } = &exchange;
     let challenge = app
         .identity
-        .challenge_for_step_up(&app.gate, attempt, caller)
+        .factors()
+        .challenge_for_step_up(exchange.context(), caller)
         .await?;
     json(&json!({ "ceremony": challenge.ceremony.expose(), "options": challenge.options }))
 }

@@ -142,7 +142,8 @@ impl Server {
         };
         let user = self
             .identity
-            .create_user(self.permit(target).await)
+            .accounts()
+            .create(self.permit(target).await)
             .await
             .unwrap();
         let (token, text) = self.token_of(&name, "test").await;
@@ -154,12 +155,14 @@ impl Server {
         let account = Account::at_the_server(user.id);
         let target = self
             .identity
-            .token_to_create(account, description, NewTokenScope::Account, None, None)
+            .tokens()
+            .to_create(account, description, NewTokenScope::Account, None, None)
             .await
             .unwrap();
         let created = self
             .identity
-            .create_token(self.permit(target).await)
+            .tokens()
+            .create(self.permit(target).await)
             .await
             .unwrap();
         (created.id, created.text.expose().clone())
@@ -428,7 +431,8 @@ async fn a_token_that_is_revoked_while_the_upload_arrives_is_refused() {
 
     server
         .identity
-        .revoke_token(
+        .tokens()
+        .revoke(
             server
                 .permit(RevokeToken {
                     account: Account::at_the_server(user),
@@ -463,7 +467,8 @@ async fn uploads_of_a_revoked_token_give_back_their_places_before_their_bodies_e
     ];
     server
         .identity
-        .revoke_token(
+        .tokens()
+        .revoke(
             server
                 .permit(RevokeToken {
                     account: Account::at_the_server(user),

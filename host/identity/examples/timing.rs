@@ -13,7 +13,7 @@ mod fixture;
 
 use std::time::{Duration, Instant};
 
-use identity::{DisableUser, IdentityConfig, Limits, PasswordHashing, Secret};
+use identity::{DisableUser, IdentityConfig, Limits, PasswordHashing, RequestContext, Secret};
 
 use fixture::{Fixture, PASSWORD};
 
@@ -38,7 +38,13 @@ async fn main() {
         let started = Instant::now();
         fixture
             .identity
-            .log_in(&fixture.gate, &fixture.attempt(), name, password, None)
+            .logins()
+            .with_password(
+                RequestContext::new(&fixture.gate, &fixture.attempt()),
+                name,
+                password,
+                None,
+            )
             .await
             .expect_err("the password is wrong");
         started.elapsed()
@@ -53,7 +59,13 @@ async fn main() {
             let started = Instant::now();
             fixture
                 .identity
-                .log_in(&fixture.gate, &fixture.attempt(), name, password, None)
+                .logins()
+                .with_password(
+                    RequestContext::new(&fixture.gate, &fixture.attempt()),
+                    name,
+                    password,
+                    None,
+                )
                 .await
                 .expect_err("the password is wrong");
             started.elapsed()
@@ -92,7 +104,8 @@ async fn registry(even_answers: Duration) -> Fixture {
     };
     fixture
         .identity
-        .disable_user(fixture.permit(disable).await)
+        .accounts()
+        .disable(fixture.permit(disable).await)
         .await
         .expect("an account can be disabled");
     fixture
@@ -102,7 +115,8 @@ async fn ask(fixture: &Fixture, name: &str) -> Duration {
     let started = Instant::now();
     fixture
         .identity
-        .request_password_reset(&fixture.gate, &fixture.attempt(), name)
+        .passwords()
+        .request_reset(RequestContext::new(&fixture.gate, &fixture.attempt()), name)
         .await
         .expect("everybody is answered alike");
     started.elapsed()

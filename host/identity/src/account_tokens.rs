@@ -14,7 +14,7 @@ use storage::{Conflict, Secret, StorageError};
 use crate::accounts::event;
 use crate::accounts::notices::{self, device, remote_address};
 use crate::limits::{self, TooMany};
-use crate::{Account, AccountView, Identity, tokens, totp};
+use crate::{Account, AccountView, tokens, totp};
 
 /// Longest description, in characters.
 pub const MAX_DESCRIPTION: usize = model::limit::DESCRIPTION.length();
@@ -31,14 +31,14 @@ pub enum NewTokenScope {
 }
 
 /// That a user's second factor was proven for one token on the command line. Only
-/// [`Identity::prove_second_factor`] makes one; whoever proved one in the request that
+/// [`Tokens::prove_second_factor`] makes one; whoever proved one in the request that
 /// makes the token has it in the permit instead.
 #[derive(Debug)]
 pub struct SecondFactorProof {
     user: UserId,
 }
 
-/// Create a token. Made by [`Identity::token_to_create`], which loads what a decision
+/// Create a token. Made by [`Tokens::to_create`], which loads what a decision
 /// about it must know.
 #[derive(Debug)]
 pub struct CreateToken {
@@ -235,11 +235,16 @@ impl CreateToken {
     }
 }
 
-impl Identity {
+crate::areas::area! {
+    /// API tokens of accounts.
+    Tokens
+}
+
+impl Tokens<'_> {
     /// Proves a user's second factor by a TOTP code, which is thereby used up. Counted for
     /// this place by itself: only the server's command line gets here.
     pub async fn prove_second_factor(
-        &self,
+        self,
         name: &UserName,
         code: &str,
     ) -> Result<SecondFactorProof, TokenError> {
@@ -272,8 +277,8 @@ impl Identity {
     }
 
     /// Loads and checks what is needed to decide about a new token of this account.
-    pub async fn token_to_create(
-        &self,
+    pub async fn to_create(
+        self,
         account: Account,
         description: &str,
         scope: NewTokenScope,
@@ -320,7 +325,7 @@ impl Identity {
 
     /// The projects on which the owner of an account has a role.
     pub async fn projects_of(
-        &self,
+        self,
         view: AccountView,
     ) -> Result<Vec<(ProjectRow, Role)>, StorageError> {
         self.storage().projects_of(view.user()).await
@@ -329,7 +334,7 @@ impl Identity {
     /// Ids of projects on which the user has a role, and of no others: an id in the token would
     /// say to anybody that a project exists, also one of which nothing was published.
     async fn load_scope(
-        &self,
+        self,
         user: UserId,
         names: &[ProjectName],
     ) -> Result<(ScopeFacts, Vec<ProjectId>), TokenError> {
@@ -357,10 +362,7 @@ impl Identity {
     }
 
     /// Creates a token.
-    pub async fn create_token(
-        &self,
-        permit: Permit<CreateToken>,
-    ) -> Result<CreatedToken, TokenError> {
+    pub async fn create(self, permit: Permit<CreateToken>) -> Result<CreatedToken, TokenError> {
         let target = permit.target();
         let id = TokenId::new();
         let key = tokens::generate_key();
@@ -386,7 +388,7 @@ impl Identity {
             .await?
             .filter(|_| target.account.is_own(&permit))
             .ok_or(TokenError::UnknownUser)?;
-        let mailbox = self.mailbox(&owner).await?;
+        let mailbox = self.identity.mailbox(&owner).await?;
         let words = [
             mailbox.user_name(),
             (MailField::Name, target.description.clone()),
@@ -424,10 +426,7 @@ impl Identity {
     }
 
     /// The token that would be revoked. One that is another user's does not exist.
-    pub async fn token_to_revoke(
-        &self,
-        permit: &Permit<RevokeToken>,
-    ) -> Result<ListedToken, TokenError> {
+    pub async fn to_revoke(self, permit: &Permit<RevokeToken>) -> Result<ListedToken, TokenError> {
         let RevokeToken { account, token } = *permit.target();
         let found = self.storage().token(token).await?.filter(|found| {
             found.token.user == account.id()
@@ -440,8 +439,8 @@ impl Identity {
     }
 
     /// Revokes a token for good. One that is another user's does not exist.
-    pub async fn revoke_token(&self, permit: Permit<RevokeToken>) -> Result<(), TokenError> {
-        let found = self.token_to_revoke(&permit).await?;
+    pub async fn revoke(self, permit: Permit<RevokeToken>) -> Result<(), TokenError> {
+        let found = self.to_revoke(&permit).await?;
         let mut unit = permit.begin(self.storage()).await?;
         if !unit.revoke_token(found.id, permit.at()).await? {
             return Err(TokenError::UnknownToken);
@@ -454,10 +453,7 @@ impl Identity {
     }
 
     /// Lists a user's live tokens, oldest first.
-    pub async fn list_tokens(
-        &self,
-        permit: Permit<ListTokens>,
-    ) -> Result<Vec<ListedToken>, TokenError> {
+    pub async fn list(self, permit: Permit<ListTokens>) -> Result<Vec<ListedToken>, TokenError> {
         let ListTokens { account } = *permit.target();
         if !account.is_own(&permit) {
             return Err(TokenError::UnknownUser);

@@ -21,7 +21,7 @@ use storage::{Conflict, Secret, StorageError, UnitOfWork};
 use crate::factors::APP;
 use crate::passwords::{Busy, NotHashed, UnsuitablePassword};
 use crate::totp::{EnrolledTotp, InvalidSecret};
-use crate::{Account, Identity, totp};
+use crate::{Account, totp};
 
 /// Most email addresses of one user.
 pub const MAX_EMAILS: usize = model::limit::EMAILS.length();
@@ -48,7 +48,7 @@ pub struct SetPassword {
 #[derive(Clone, Debug)]
 pub struct EnrollTotp {
     pub account: Account,
-    /// The secret in base32 that [`Identity::propose_totp`] made and the person's app
+    /// The secret in base32 that [`Accounts::propose_totp`] made and the person's app
     /// holds; none to make one now.
     pub secret: Option<Secret<String>>,
     /// A code of that secret, to prove that the app holds it. It cannot be used again.
@@ -161,20 +161,23 @@ impl Target for RemoveTotp {
     }
 }
 
-impl Identity {
+crate::areas::area! {
+    /// Accounts: created, secured, disabled, deleted; what operators do to them.
+    Accounts
+}
+
+impl Accounts<'_> {
     /// Creates a user.
-    pub async fn create_user(&self, permit: Permit<CreateUser>) -> Result<UserId, AccountError> {
+    pub async fn create(self, permit: Permit<CreateUser>) -> Result<UserId, AccountError> {
         let mut unit = permit.begin(self.storage()).await?;
-        let (id, event) = self
-            .create_user_in(&mut unit, &permit, permit.target())
-            .await?;
+        let (id, event) = self.create_in(&mut unit, &permit, permit.target()).await?;
         unit.commit(&event).await?;
         Ok(id)
     }
 
     /// Creates a user within a unit; the event is for its commit.
-    pub(crate) async fn create_user_in<T>(
-        &self,
+    pub(crate) async fn create_in<T>(
+        self,
         unit: &mut UnitOfWork,
         permit: &Permit<T>,
         target: &CreateUser,
@@ -225,16 +228,18 @@ impl Identity {
     }
 
     /// Sets a user's password, and ends what the old one began.
-    pub async fn set_password(&self, permit: Permit<SetPassword>) -> Result<(), AccountError> {
+    pub async fn set_password(self, permit: Permit<SetPassword>) -> Result<(), AccountError> {
         let target = permit.target();
         let user = self
             .storage()
             .user(target.account.id())
             .await?
             .ok_or(AccountError::UnknownUser)?;
-        let mailbox = self.mailbox(&user).await?;
-        let asker = self.inner.passwords.known(&user.name);
+        let mailbox = self.identity.mailbox(&user).await?;
+        let asker = self.identity.inner.passwords.known(&user.name);
         let hash = self
+            .identity
+            .passwords()
             .hash_new_password(asker, &target.password, &user.name, &mailbox.addresses())
             .await?;
         let mut unit = permit.begin(self.storage()).await?;
@@ -243,6 +248,8 @@ impl Identity {
             .ok_or(AccountError::UnknownUser)?;
         unit.set_password_hash(user.id, &hash, permit.at()).await?;
         let ended = self
+            .identity
+            .passwords()
             .end_what_was_begun(&mut unit, user.id, None, None)
             .await?;
         // Whoever had none, on the day the account was made, knows.
@@ -272,13 +279,13 @@ impl Identity {
     }
 
     /// A fresh TOTP secret for a user, enrolled nowhere yet.
-    pub fn propose_totp(&self, name: &UserName) -> Result<EnrolledTotp, InvalidSecret> {
+    pub fn propose_totp(self, name: &UserName) -> Result<EnrolledTotp, InvalidSecret> {
         totp::describe(&totp::generate_secret(), &self.config().totp_issuer, name)
     }
 
     /// Enrolls TOTP. A code that is given must be right, and is thereby used up.
     pub async fn enroll_totp(
-        &self,
+        self,
         permit: Permit<EnrollTotp>,
     ) -> Result<EnrolledTotp, AccountError> {
         let target = permit.target();
@@ -323,7 +330,7 @@ impl Identity {
     }
 
     /// Removes TOTP.
-    pub async fn remove_totp(&self, permit: Permit<RemoveTotp>) -> Result<(), AccountError> {
+    pub async fn remove_totp(self, permit: Permit<RemoveTotp>) -> Result<(), AccountError> {
         let user = self
             .storage()
             .user(permit.target().account.id())
@@ -342,16 +349,16 @@ impl Identity {
     }
 }
 
-impl Identity {
+impl Accounts<'_> {
     /// Mails the user that a one-time password app came or went.
     pub(crate) async fn tell_of_app<T>(
-        &self,
+        self,
         unit: &mut UnitOfWork,
         permit: &Permit<T>,
         user: &UserRow,
         kind: MailKind,
     ) -> Result<(), StorageError> {
-        let mailbox = self.mailbox(user).await?;
+        let mailbox = self.identity.mailbox(user).await?;
         let (actor, at) = (permit.actor(), permit.at());
         let words = [
             mailbox.user_name(),

@@ -1,16 +1,14 @@
 //! From what was presented to a caller.
 
-use gate::{Attempt, Gate, Refusal};
-use model::{
-    Action, Assurance, Caller, Caveat, CredentialKind, PasswordState, Principal, Timestamp,
-    TokenFacts,
-};
+use gate::Refusal;
+use model::{Action, Assurance, Caller, Caveat, CredentialKind, Principal, Timestamp, TokenFacts};
 use storage::sessions::SessionWithUser;
 use storage::tokens::TokenWithUser;
 use storage::{Secret, StorageError};
 
 use crate::prove_person::{Place, Proof};
 use crate::refusals::Failure;
+use crate::request::{RequestContext, Stop, UseCase};
 use crate::sessions::assurance_of;
 use crate::tokens::TokenCaveats;
 use crate::{Identity, InvalidAuthorization, Presented, opaque, tokens};
@@ -24,57 +22,42 @@ impl Identity {
     /// learns whether it is right, and nobody makes the server hash.
     pub async fn authenticate(
         &self,
-        gate: &Gate,
-        attempt: &Attempt,
+        context: RequestContext<'_>,
         presented: Presented,
         action: Action,
     ) -> Result<Caller, Refusal> {
-        match presented {
-            Presented::None => Ok(Caller::anonymous()),
-            Presented::Session(cookie) => match self.verify_session(&cookie, attempt.at).await {
-                Ok(caller) => Ok(caller),
-                Err(failure) => Err(self.refuse(gate, attempt, action, failure).await),
-            },
-            Presented::Token(text) => match self.verify_token(&text).await {
-                Ok(caller) => self.admit(gate, attempt, action, caller).await,
-                // Counted after the look, not before: a valid token is accepted however many
-                // invalid ones come from the same address, and none can be guessed.
-                Err(failure) => Err(self.refuse_counted(gate, attempt, action, failure).await),
-            },
+        let case = self.use_case(context, action, CredentialKind::None);
+        case.answer(self.verify_presented(&case, presented).await)
+            .await
+    }
+
+    async fn verify_presented(
+        &self,
+        case: &UseCase<'_>,
+        presented: Presented,
+    ) -> Result<Caller, Stop> {
+        let caller = match presented {
+            Presented::None => return Ok(Caller::anonymous()),
+            Presented::Session(cookie) => {
+                return Ok(self.verify_session(&cookie, case.attempt.at).await?);
+            }
+            // Counted after the look, not before: a valid token is accepted however many
+            // invalid ones come from the same address, and none can be guessed.
+            Presented::Token(text) => self.verify_token(&text).await.map_err(Stop::Counted)?,
             Presented::Basic { user, password }
-                if gate.may_permit(attempt, action, CredentialKind::BasicPassword) =>
+                if case.may_permit(CredentialKind::BasicPassword) =>
             {
-                match self.verify_password(attempt, &user, password.clone()).await {
-                    Ok(mut caller) => {
-                        caller.assurance.password_state = self
-                            .password_state(
-                                gate,
-                                attempt,
-                                action,
-                                &password,
-                                caller.user().map(|user| user.id),
-                            )
-                            .await?;
-                        self.admit(gate, attempt, action, caller).await
-                    }
-                    Err(failure) => Err(self.refuse(gate, attempt, action, failure).await),
-                }
+                self.verify_password(case, &user, password).await?
             }
             Presented::Basic { user, password } => {
                 let looks_like_token = [&user, password.expose()]
                     .into_iter()
                     .any(|text| self.looks_like_token(text));
-                Err(self
-                    .refuse_unread(
-                        gate,
-                        attempt,
-                        action,
-                        Failure::password_not_accepted(action, looks_like_token),
-                        &user,
-                    )
-                    .await)
+                let failure = Failure::password_not_accepted(case.action, looks_like_token);
+                return Err(case.refuse_unread(failure, &user).await.into());
             }
-        }
+        };
+        Ok(case.admit(caller).await?)
     }
 
     /// Looks once more at a credential that [`Identity::authenticate`] accepted when the
@@ -83,38 +66,28 @@ impl Identity {
     /// recorded anew unless it fails. `attempt` is the [renewed](Gate::renew) one.
     pub async fn authenticate_again(
         &self,
-        gate: &Gate,
-        attempt: &Attempt,
+        context: RequestContext<'_>,
         presented: Presented,
         action: Action,
     ) -> Result<Caller, Refusal> {
-        let again = match presented {
-            Presented::None => return Ok(Caller::anonymous()),
-            Presented::Session(cookie) => self.verify_session(&cookie, attempt.at).await,
-            Presented::Token(text) => self.verify_token(&text).await,
+        let case = self.use_case(context, action, CredentialKind::None);
+        case.answer(self.verify_again(&case, presented).await).await
+    }
+
+    async fn verify_again(&self, case: &UseCase<'_>, presented: Presented) -> Result<Caller, Stop> {
+        Ok(match presented {
+            Presented::None => Caller::anonymous(),
+            Presented::Session(cookie) => self.verify_session(&cookie, case.attempt.at).await?,
+            Presented::Token(text) => self.verify_token(&text).await?,
             Presented::Basic { user, password }
-                if gate.may_permit(attempt, action, CredentialKind::BasicPassword) =>
+                if case.may_permit(CredentialKind::BasicPassword) =>
             {
-                let mut again = self.verify_password(attempt, &user, password.clone()).await;
-                if let Ok(caller) = &mut again {
-                    caller.assurance.password_state = self
-                        .password_state(
-                            gate,
-                            attempt,
-                            action,
-                            &password,
-                            caller.user().map(|user| user.id),
-                        )
-                        .await?;
-                }
-                again
+                self.verify_password(case, &user, password).await?
             }
-            Presented::Basic { .. } => Err(Failure::password_not_accepted(action, false)),
-        };
-        match again {
-            Ok(caller) => Ok(caller),
-            Err(failure) => Err(self.refuse(gate, attempt, action, failure).await),
-        }
+            Presented::Basic { .. } => {
+                return Err(Failure::password_not_accepted(case.action, false).into());
+            }
+        })
     }
 
     /// Whether a credential that was accepted when the request began is of no more use: its token
@@ -148,7 +121,7 @@ impl Identity {
                 Presented::Session(cookie) => match opaque::hash(cookie.expose()) {
                     Some(secret) => self
                         .storage()
-                        .session(&secret, self.idle_since(self.now()), self.now())
+                        .session(&secret, self.sessions().idle_since(self.now()), self.now())
                         .await
                         .map(|found| found.is_none()),
                     None => return true,
@@ -179,12 +152,12 @@ impl Identity {
     /// Refuses, records and counts a request whose `Authorization` header cannot be read.
     pub async fn refuse_authorization(
         &self,
-        gate: &Gate,
-        attempt: &Attempt,
+        context: RequestContext<'_>,
         action: Action,
         invalid: InvalidAuthorization,
     ) -> Refusal {
-        self.refuse_counted(gate, attempt, action, Failure::authorization(invalid))
+        self.use_case(context, action, CredentialKind::None)
+            .refuse_counted(Failure::authorization(invalid))
             .await
     }
 
@@ -207,7 +180,7 @@ impl Identity {
         let unavailable = |error| Failure::unavailable(CredentialKind::Session, &error);
         let found = self
             .storage()
-            .session(&secret, self.idle_since(at), at)
+            .session(&secret, self.sessions().idle_since(at), at)
             .await
             .map_err(unavailable)?;
         let Some(SessionWithUser { session, user }) = found else {
@@ -268,10 +241,10 @@ impl Identity {
         })
     }
 
-    /// Whether it is known from a breach is left to whoever calls this.
+    /// The user of a password, and whether it is known from a breach.
     async fn verify_password(
         &self,
-        attempt: &Attempt,
+        case: &UseCase<'_>,
         user_name: &str,
         password: Secret<String>,
     ) -> Result<Caller, Failure> {
@@ -279,27 +252,32 @@ impl Identity {
         // A password that is sent with every request has no place for a code.
         let proof = Proof {
             user_name,
-            password,
+            password: password.clone(),
             totp_code: None,
             asks_for_code: false,
             place: Place::Anywhere,
         };
-        match self.prove(attempt.remote_address, proof).await {
-            Ok(proven) => {
-                let assurance = Assurance {
-                    password_at: Some(attempt.at),
-                    second_factor: None,
-                    password_state: PasswordState::Unchecked,
-                };
-                Ok(Caller {
-                    credential,
-                    principal: Principal::User(proven.user.facts()),
-                    token: None,
-                    session: None,
-                    assurance,
-                })
-            }
-            Err(problem) => Err(problem.into_failure(credential, Failure::password)),
-        }
+        let user = self
+            .proofs()
+            .prove(case.attempt.remote_address, proof)
+            .await
+            .map_err(|problem| problem.into_failure(credential, Failure::password))?
+            .user;
+        let password_state = self
+            .passwords()
+            .password_state(case, &password, Some(user.id))
+            .await?;
+        let assurance = Assurance {
+            password_at: Some(case.attempt.at),
+            second_factor: None,
+            password_state,
+        };
+        Ok(Caller {
+            credential,
+            principal: Principal::User(user.facts()),
+            token: None,
+            session: None,
+            assurance,
+        })
     }
 }

@@ -10,18 +10,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gate::recorder::actor_of;
-use gate::{Attempt, Gate, Page, Reason, Refusal, RefusalKind};
+use gate::{Page, Reason, RefusalKind};
 use model::audit::{AuditEvent, EventKind};
-use model::{Action, Caller, CredentialKind, PasswordState, UserId};
+use model::{Caller, CredentialKind, PasswordState, UserId};
 use moka::future::Cache;
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, StatusCode, Url};
 use serde_json::json;
 use storage::Secret;
 
-use crate::Identity;
+use crate::password_change::Passwords;
 use crate::passwords::normalized;
 use crate::refusals::Failure;
+use crate::request::UseCase;
 use range::{Fingerprint, Range};
 
 /// What happens to a login while the service cannot be asked.
@@ -237,23 +238,27 @@ impl Service {
     }
 }
 
-impl Identity {
+impl Passwords<'_> {
     /// Looks for a password in known breaches. Only for one that was proven, or that is about
     /// to be set.
-    pub async fn breach_state(&self, password: &Secret<String>) -> BreachOutcome {
-        self.inner.breaches.look_for(password).await
+    pub async fn breach_state(self, password: &Secret<String>) -> BreachOutcome {
+        self.identity.inner.breaches.look_for(password).await
     }
 
     /// The same for a decision. That nobody could be asked is recorded, with the user it was
     /// about, and refused where the operators want that.
     pub(crate) async fn password_state(
-        &self,
-        gate: &Gate,
-        attempt: &Attempt,
-        action: Action,
+        self,
+        case: &UseCase<'_>,
         password: &Secret<String>,
         user: Option<UserId>,
-    ) -> Result<PasswordState, Refusal> {
+    ) -> Result<PasswordState, Failure> {
+        let UseCase {
+            gate,
+            attempt,
+            action,
+            ..
+        } = *case;
         let outcome = self.breach_state(password).await;
         if outcome != BreachOutcome::Unavailable {
             return Ok(outcome.state());
@@ -276,20 +281,14 @@ impl Identity {
                 decision: Some(attempt.id),
                 detail: json!({ "action": action.as_str() }),
             };
-            if let Err(error) = gate.recorder().audit(event).await {
-                return Err(self
-                    .refuse(
-                        gate,
-                        attempt,
-                        action,
-                        Failure::unavailable(CredentialKind::Session, &error),
-                    )
-                    .await);
-            }
+            recorder
+                .audit(event)
+                .await
+                .map_err(|error| Failure::unavailable(CredentialKind::Session, &error))?;
         }
         match self.config().breaches.unreachable {
             Unreachable::Allow => Ok(outcome.state()),
-            Unreachable::Refuse => Err(self.refuse(gate, attempt, action, not_checked(user)).await),
+            Unreachable::Refuse => Err(not_checked(user)),
         }
     }
 }

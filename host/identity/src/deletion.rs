@@ -7,9 +7,10 @@ use model::mail::{Mail, MailKind};
 use serde_json::json;
 use storage::{Conflict, StorageError};
 
+use crate::accounts::Accounts;
 use crate::accounts::event;
 use crate::accounts::notices::{at, device, enqueue, remote_address};
-use crate::{Account, AccountError, AccountView, Identity};
+use crate::{Account, AccountError, AccountView};
 
 /// Delete an account. Its name is never free again.
 #[derive(Clone, Debug)]
@@ -25,16 +26,16 @@ impl Target for DeleteAccount {
     }
 }
 
-impl Identity {
+impl Accounts<'_> {
     /// What keeps an account from being deleted: the projects that it alone owns, by
     /// normalized name.
-    pub async fn sole_owner_of(&self, view: AccountView) -> Result<Vec<String>, StorageError> {
+    pub async fn sole_owner_of(self, view: AccountView) -> Result<Vec<String>, StorageError> {
         self.storage().sole_owner_of(view.user()).await
     }
 
     /// Deletes an account: what it proves itself with goes, its name stays behind. Every
     /// verified address is told.
-    pub async fn delete_account(&self, permit: Permit<DeleteAccount>) -> Result<(), AccountError> {
+    pub async fn delete(self, permit: Permit<DeleteAccount>) -> Result<(), AccountError> {
         let DeleteAccount {
             account,
             ref reason,
@@ -51,7 +52,7 @@ impl Identity {
             .await?
             .filter(|row| row.deleted_at.is_none() && account.is_own(&permit))
             .ok_or(AccountError::UnknownUser)?;
-        let mailbox = self.mailbox(&row).await?;
+        let mailbox = self.identity.mailbox(&row).await?;
         let mut unit = permit.begin(self.storage()).await?;
         match unit.delete_user(user, permit.at()).await {
             Ok(true) => {}

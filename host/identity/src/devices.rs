@@ -12,11 +12,12 @@ mod again;
 pub use again::MailAgain;
 
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
-use gate::{Attempt, Gate, Permit, Refusal, Target, TargetFacts};
+use gate::{Attempt, Permit, Refusal, Target, TargetFacts};
 use model::audit::{Actor, AuditEvent, EventKind};
 use model::mail::{Mail, MailField, MailKind};
 use model::{
-    Action, Assurance, Caller, CredentialKind, DeviceKind, Principal, Timestamp, UserId, UserName,
+    Action, Assurance, Caller, CredentialKind, DeviceKind, LinkPurpose, Principal, Timestamp,
+    UserId, UserName,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -30,10 +31,9 @@ use crate::history::device_in_words;
 use crate::limits::{Known, Taken, TooMany};
 use crate::prove_person::NotProven;
 use crate::refusals::Failure;
-use crate::{Account, Identity, limits, opaque};
+use crate::request::{Concerning, RequestContext, Stop, UseCase};
+use crate::{Account, limits, opaque};
 
-/// The purpose of the links in storage.
-pub(crate) const DEVICE_CONFIRM: &str = "device-confirm";
 /// How long they count.
 const LINK_LIFETIME_MS: i64 = 6 * 3600 * 1000;
 /// The same for people.
@@ -178,12 +178,17 @@ impl Target for ForgetDevice {
     }
 }
 
-impl Identity {
+crate::areas::area! {
+    /// Browsers and command lines that are known to be a user's, and the mails that make them so.
+    Devices
+}
+
+impl Devices<'_> {
     /// The browser of a login, or the command line of a call. Its secret counts only where the
     /// user came from it before, and for a device of its kind: nobody can put one into somebody
     /// else's browser or file and have it confirmed.
     pub(crate) async fn device_of(
-        &self,
+        self,
         user: UserId,
         kind: DeviceKind,
         secret: Option<&str>,
@@ -213,17 +218,17 @@ impl Identity {
     /// no verified address cannot be asked, and is known to the operators alone: they
     /// enrolled the second factor.
     pub(crate) async fn must_be_confirmed(
-        &self,
+        self,
         user: &UserRow,
         device: &Device,
     ) -> Result<bool, StorageError> {
-        Ok(!device.is_confirmed() && self.mailbox(user).await?.primary().is_some())
+        Ok(!device.is_confirmed() && self.identity.mailbox(user).await?.primary().is_some())
     }
 
     /// Whether a mail may ask about this browser. Counted by itself for each browser, and for
     /// each address that somebody asks from: what others do elsewhere does not use it up.
     pub(crate) async fn may_ask(
-        &self,
+        self,
         attempt: &Attempt,
         user: &UserRow,
         device: &Device,
@@ -254,92 +259,87 @@ impl Identity {
     /// Refuses password and code, which were right, from a command line that is not known to be
     /// the user's, and mails the link that makes it known, where it may. The code is not used up.
     pub(crate) async fn refuse_command_line(
-        &self,
-        gate: &Gate,
-        attempt: &Attempt,
-        action: Action,
+        self,
+        case: &UseCase<'_>,
         user: &UserRow,
         device: Device,
         host: Option<&str>,
-    ) -> NotProven {
-        let unavailable =
-            |error: &StorageError| Failure::unavailable(CredentialKind::Session, error).of(user.id);
-        let counted = match self.may_ask(attempt, user, &device).await {
-            Ok(MayAsk::Yes(counted)) => counted,
-            Ok(MayAsk::MailedBefore) => {
-                let refusal = self
-                    .refuse(
-                        gate,
-                        attempt,
-                        action,
-                        Failure::device_unknown(true, user.id),
-                    )
-                    .await;
-                return NotProven {
-                    refusal,
-                    device: Some(device.secret),
-                };
+    ) -> Stop<NotProven> {
+        let stopped = self.ask_about_command_line(case, user, &device, host);
+        let refusal = match stopped.await {
+            Ok(refusal) => refusal,
+            Err(stopped) => return stopped,
+        };
+        Stop::Ended(NotProven {
+            refusal,
+            device: Some(device.secret),
+        })
+    }
+
+    /// The refusal of a command line that was asked about.
+    async fn ask_about_command_line(
+        self,
+        case: &UseCase<'_>,
+        user: &UserRow,
+        device: &Device,
+        host: Option<&str>,
+    ) -> Result<Refusal, Stop<NotProven>> {
+        let counted = match self.may_ask(case.attempt, user, device).await.of(user.id)? {
+            MayAsk::Yes(counted) => counted,
+            MayAsk::MailedBefore => {
+                return Ok(case.refuse(Failure::device_unknown(true, user.id)).await);
             }
-            Ok(MayAsk::TooMany(too_many)) => {
-                return self
-                    .refuse(
-                        gate,
-                        attempt,
-                        action,
-                        Failure::no_mail_for_command_line(too_many, user.id),
-                    )
-                    .await
-                    .into();
-            }
-            Err(error) => {
-                return self
-                    .refuse(gate, attempt, action, unavailable(&error))
-                    .await
-                    .into();
+            MayAsk::TooMany(too_many) => {
+                return Err(Failure::no_mail_for_command_line(too_many, user.id).into());
             }
         };
-        match self
-            .ask_to_confirm(attempt, user, &device, host, true)
+        self.mail_or_give_back(case.attempt, user, device, host, counted)
             .await
-        {
-            Ok(()) => {
-                // The event about the device says it all to the user; this is the decision's record.
-                let Failure { kind, reason, .. } = Failure::device_unknown(false, user.id);
-                let nobody = Caller {
-                    credential: CredentialKind::Session,
-                    principal: Principal::Anonymous,
-                    token: None,
-                    session: None,
-                    assurance: Assurance::NONE,
-                };
-                let refusal = gate.refuse_as(attempt, &nobody, action, kind, reason).await;
-                NotProven {
-                    refusal,
-                    device: Some(device.secret),
-                }
-            }
-            Err(error) => {
-                // No mail, so none counts.
-                if let Err(error) = counted.give_back(self.storage()).await {
-                    tracing::warn!(%error, "a mail that was not sent stays counted");
-                }
-                self.refuse(gate, attempt, action, unavailable(&error))
-                    .await
-                    .into()
+            .of(user.id)?;
+        // The event about the device says it all to the user; this is the decision's record.
+        let Failure { kind, reason, .. } = Failure::device_unknown(false, user.id);
+        let nobody = Caller {
+            credential: CredentialKind::Session,
+            principal: Principal::Anonymous,
+            token: None,
+            session: None,
+            assurance: Assurance::NONE,
+        };
+        Ok(case
+            .gate
+            .refuse_as(case.attempt, &nobody, case.action, kind, reason)
+            .await)
+    }
+
+    /// Mails the link that confirms the device, which is counted already.
+    async fn mail_or_give_back(
+        self,
+        attempt: &Attempt,
+        user: &UserRow,
+        device: &Device,
+        host: Option<&str>,
+        counted: Taken,
+    ) -> Result<(), StorageError> {
+        let asked = self.ask_to_confirm(attempt, user, device, host, true).await;
+        if asked.is_err() {
+            // No mail, so none counts.
+            if let Err(error) = counted.give_back(self.storage()).await {
+                tracing::warn!(%error, "a mail that was not sent stays counted");
             }
         }
+        asked
     }
 
     /// Mails the link that confirms the device, where it may.
     pub(crate) async fn ask_to_confirm(
-        &self,
+        self,
         attempt: &Attempt,
         user: &UserRow,
         device: &Device,
         host: Option<&str>,
         is_mailed: bool,
     ) -> Result<(), StorageError> {
-        let mailbox = self.mailbox(user).await?;
+        let mailbox = self.identity.mailbox(user).await?;
         let (remote_address, at) = (attempt.remote_address.to_string(), attempt.at);
         // Nobody in particular: whether it is the user is what is asked.
         let actor = Actor::Caller {
@@ -385,7 +385,7 @@ impl Identity {
             let expires_at = at.plus_ms(LINK_LIFETIME_MS);
             unit.create_link(&NewLink {
                 secret: &link,
-                purpose: DEVICE_CONFIRM,
+                purpose: LinkPurpose::DeviceConfirm,
                 user: Some(user.id),
                 data: &data,
                 created_at: at,
@@ -394,7 +394,7 @@ impl Identity {
             .await?;
             let words = [
                 mailbox.user_name(),
-                self.link("/login/device", secret.expose()),
+                self.identity.link("/login/device", secret.expose()),
                 (MailField::LinkLifetime, LINK_LIFETIME.to_owned()),
                 notices::remote_address(&actor),
                 notices::device(&actor),
@@ -422,7 +422,7 @@ impl Identity {
     /// Which device a mailed link would confirm; none when the link does not count.
     /// Changes nothing.
     pub async fn device_to_confirm(
-        &self,
+        self,
         link: &str,
     ) -> Result<Option<DeviceInWords>, StorageError> {
         let Some(hash) = opaque::hash(link) else {
@@ -430,7 +430,7 @@ impl Identity {
         };
         let Some(row) = self
             .storage()
-            .link(&hash, DEVICE_CONFIRM, self.now())
+            .link(&hash, LinkPurpose::DeviceConfirm, self.now())
             .await?
         else {
             return Ok(None);
@@ -451,53 +451,17 @@ impl Identity {
         }))
     }
 
-    /// Confirms the device that the mailed link is about; false when the link does not count.
-    pub async fn confirm_device(
-        &self,
-        gate: &Gate,
-        attempt: &Attempt,
-        link: &str,
-    ) -> Result<bool, Refusal> {
-        let action = Action::EmailVerify;
-        let found = async {
-            let Some(hash) = opaque::hash(link) else {
-                return Ok(None);
-            };
-            let Some(row) = self
-                .storage()
-                .link(&hash, DEVICE_CONFIRM, self.now())
-                .await?
-            else {
-                return Ok(None);
-            };
-            let Some((user, device, _)) = self.read_link(&row).await? else {
-                return Ok(None);
-            };
-            let Some(DeviceRow { kind, .. }) = self.storage().device(user.id, &device).await?
-            else {
-                return Ok(None);
-            };
-            let target = ConfirmDevice {
-                user: user.id,
-                device,
-                kind,
-                link: hash,
-            };
-            Ok::<_, StorageError>(Some((user, target)))
-        };
-        let (user, target) = match found.await {
-            Ok(Some(found)) => found,
-            Ok(None) => return Ok(false),
-            Err(error) => {
-                return Err(self
-                    .refuse(
-                        gate,
-                        attempt,
-                        action,
-                        Failure::unavailable(CredentialKind::Session, &error),
-                    )
-                    .await);
-            }
+    /// Confirms the device that the mailed link is about; false when the link is not valid.
+    pub async fn confirm(self, context: RequestContext<'_>, link: &str) -> Result<bool, Refusal> {
+        let case = self
+            .identity
+            .use_case(context, Action::EmailVerify, CredentialKind::Session);
+        case.answer(self.confirm_by_link(&case, link).await).await
+    }
+
+    async fn confirm_by_link(self, case: &UseCase<'_>, link: &str) -> Result<bool, Stop> {
+        let Some((user, target)) = self.to_confirm(link).await? else {
+            return Ok(false);
         };
         let caller = Caller {
             credential: CredentialKind::Session,
@@ -506,24 +470,40 @@ impl Identity {
             session: None,
             assurance: Assurance::NONE,
         };
-        let permit = gate.decide(attempt, &caller, target).await?;
-        match self.confirm_permitted(&permit).await {
-            Ok(confirmed) => Ok(confirmed),
-            Err(error) => Err(self
-                .refuse(
-                    gate,
-                    attempt,
-                    action,
-                    Failure::unavailable(CredentialKind::Session, &error).of(user.id),
-                )
-                .await),
-        }
+        let permit = case.decide(&caller, target).await?;
+        self.confirm_permitted(&permit).await.of(user.id)
     }
 
-    async fn confirm_permitted(
-        &self,
-        permit: &Permit<ConfirmDevice>,
-    ) -> Result<bool, StorageError> {
+    async fn to_confirm(
+        self,
+        link: &str,
+    ) -> Result<Option<(UserRow, ConfirmDevice)>, StorageError> {
+        let Some(hash) = opaque::hash(link) else {
+            return Ok(None);
+        };
+        let Some(row) = self
+            .storage()
+            .link(&hash, LinkPurpose::DeviceConfirm, self.now())
+            .await?
+        else {
+            return Ok(None);
+        };
+        let Some((user, device, _)) = self.read_link(&row).await? else {
+            return Ok(None);
+        };
+        let Some(DeviceRow { kind, .. }) = self.storage().device(user.id, &device).await? else {
+            return Ok(None);
+        };
+        let target = ConfirmDevice {
+            user: user.id,
+            device,
+            kind,
+            link: hash,
+        };
+        Ok(Some((user, target)))
+    }
+
+    async fn confirm_permitted(self, permit: &Permit<ConfirmDevice>) -> Result<bool, StorageError> {
         let ConfirmDevice {
             user,
             device,
@@ -531,7 +511,9 @@ impl Identity {
             link,
         } = permit.target();
         let mut unit = permit.begin(self.storage()).await?;
-        let taken = unit.take_link(link, DEVICE_CONFIRM, permit.at()).await?;
+        let taken = unit
+            .take_link(link, LinkPurpose::DeviceConfirm, permit.at())
+            .await?;
         if taken.is_none() || !unit.confirm_device(*user, device, permit.at()).await? {
             return Ok(false);
         }
@@ -546,8 +528,8 @@ impl Identity {
     }
 
     /// The devices that are known to be a user's. `cookie` is that of the browser that asks.
-    pub async fn list_devices(
-        &self,
+    pub async fn list(
+        self,
         permit: Permit<ListDevices>,
         cookie: Option<&str>,
     ) -> Result<Vec<ListedDevice>, StorageError> {
@@ -578,7 +560,7 @@ impl Identity {
 
     /// Makes a device unknown again; whether it was known. One that is another user's does not
     /// exist.
-    pub async fn forget_device(&self, permit: Permit<ForgetDevice>) -> Result<bool, StorageError> {
+    pub async fn forget(self, permit: Permit<ForgetDevice>) -> Result<bool, StorageError> {
         let ForgetDevice { account, device } = *permit.target();
         let user = account.id();
         let Some(row) = self.storage().device(user, &device).await? else {
@@ -601,7 +583,7 @@ impl Identity {
 
     /// Whose browser a link is about; none for a user who is disabled by now.
     async fn read_link(
-        &self,
+        self,
         row: &LinkRow,
     ) -> Result<Option<(UserRow, SecretHash, LinkData)>, StorageError> {
         let Some(id) = row.user else { return Ok(None) };

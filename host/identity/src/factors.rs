@@ -28,7 +28,7 @@ use storage::users::UserRow;
 
 use crate::accounts::event;
 use crate::limits::{Known, Taken};
-use crate::{Account, AccountView, Identity, limits};
+use crate::{Account, AccountView, limits};
 
 pub use apps::{ConfirmTotp, ProposeTotp, ProposedTotp};
 pub use challenges::{KeyAnswer, KeyChallenge};
@@ -115,16 +115,21 @@ fn words(kind: KeyKind) -> &'static str {
     }
 }
 
-impl Identity {
+crate::areas::area! {
+    /// Second factors: enrolled, asked for, verified, removed.
+    Factors
+}
+
+impl Factors<'_> {
     /// The second factors of an account.
-    pub async fn factors_of(&self, view: AccountView) -> Result<FactorsOverview, StorageError> {
+    pub async fn of(self, view: AccountView) -> Result<FactorsOverview, StorageError> {
         self.overview_of(view.user()).await
     }
 
     /// What the owner of an account can prove themselves with, for the page that asks for that.
     /// Asked for in the middle of something that was refused, so no permit goes before it; it
     /// says no more than the page that asks for the second step of a login.
-    pub async fn provable_by(&self, account: Account) -> Result<Provable, StorageError> {
+    pub async fn provable_by(self, account: Account) -> Result<Provable, StorageError> {
         let overview = self.overview_of(account.id()).await?;
         Ok(Provable {
             app: overview.totp.is_some(),
@@ -133,7 +138,7 @@ impl Identity {
         })
     }
 
-    async fn overview_of(&self, user: UserId) -> Result<FactorsOverview, StorageError> {
+    async fn overview_of(self, user: UserId) -> Result<FactorsOverview, StorageError> {
         let keys = self
             .storage()
             .keys_of(user)
@@ -158,7 +163,7 @@ impl Identity {
     }
 
     /// A user who can be reached, so that nothing about their factors changes unnoticed.
-    async fn user_with_verified_email(&self, user: UserId) -> Result<UserRow, FactorError> {
+    async fn user_with_verified_email(self, user: UserId) -> Result<UserRow, FactorError> {
         let user = self
             .storage()
             .user(user)
@@ -174,7 +179,7 @@ impl Identity {
 
     /// A user who has what a factor needs: without recovery codes at hand, a lost device is a
     /// lost account.
-    async fn user_who_may_enroll(&self, user: UserId) -> Result<UserRow, FactorError> {
+    async fn user_who_may_enroll(self, user: UserId) -> Result<UserRow, FactorError> {
         let user = self.user_with_verified_email(user).await?;
         if user.recovery_confirmed_at.is_some() {
             Ok(user)
@@ -184,7 +189,7 @@ impl Identity {
     }
 
     /// Counts what is proposed within a session: like every challenge, it is a row.
-    async fn count_proposal(&self, session: SessionId) -> Result<(), FactorError> {
+    async fn count_proposal(self, session: SessionId) -> Result<(), FactorError> {
         match limits::take(
             self.storage(),
             &[self.config().limits.challenges_within(session)],
@@ -202,7 +207,7 @@ impl Identity {
     /// Records that a factor was not proven in a session, so that its owner reads of it. As many
     /// as the limits of attempts let through.
     async fn record_wrong<T>(
-        &self,
+        self,
         permit: &Permit<T>,
         user: UserId,
         action: Action,
@@ -221,7 +226,7 @@ impl Identity {
 
     /// Counts an attempt within a session, or of the command line. Who has to wait is on record.
     async fn take_attempts<T>(
-        &self,
+        self,
         permit: &Permit<T>,
         user: &UserRow,
         action: Action,

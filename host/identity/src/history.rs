@@ -12,7 +12,7 @@ use model::{Action, Timestamp, UserId};
 use storage::StorageError;
 use storage::audit::{AuditFilter, AuditRow};
 
-use crate::{Account, Identity};
+use crate::Account;
 
 pub use device::device_in_words;
 
@@ -77,11 +77,16 @@ impl Target for ReadHistory {
     }
 }
 
-impl Identity {
+crate::areas::area! {
+    /// What happened to an account, for its owner.
+    Histories
+}
+
+impl Histories<'_> {
     /// A page of a user's history, told by acts: `limit` at most ([`MAX_ENTRIES`] if that is
     /// more), older than `before`. A page may have fewer than asked for and still have a next.
-    pub async fn history(
-        &self,
+    pub async fn of(
+        self,
         permit: Permit<ReadHistory>,
         before: Option<i64>,
         limit: u32,
@@ -128,8 +133,8 @@ impl Identity {
 
     /// The same, event by event, with the detail of each: what [`Self::history`] tells as one
     /// act may be several.
-    pub async fn history_events(
-        &self,
+    pub async fn events(
+        self,
         permit: Permit<ReadHistory>,
         before: Option<i64>,
         limit: u32,
@@ -153,7 +158,7 @@ impl Identity {
     }
 
     async fn events_of(
-        &self,
+        self,
         user: UserId,
         before: Option<i64>,
         limit: u32,
@@ -171,7 +176,7 @@ impl Identity {
     }
 
     /// What the tokens and projects of some events are called.
-    async fn names_in(&self, user: UserId, rows: &[AuditRow]) -> Result<Names, StorageError> {
+    async fn names_in(self, user: UserId, rows: &[AuditRow]) -> Result<Names, StorageError> {
         let mut names = Names {
             tokens: HashMap::new(),
             projects: HashMap::new(),

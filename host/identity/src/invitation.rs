@@ -4,8 +4,9 @@ use gate::{Permit, Target, TargetFacts};
 use model::UserId;
 use model::mail::{Mail, MailField, MailKind};
 
+use crate::accounts::Accounts;
 use crate::accounts::{AccountError, CreateUser};
-use crate::{Identity, opaque};
+use crate::opaque;
 
 /// How long a link is valid: people are on holiday.
 const LINK_MS: i64 = 7 * 24 * 3600 * 1000;
@@ -41,12 +42,12 @@ impl Target for InviteUser {
     }
 }
 
-impl Identity {
+impl Accounts<'_> {
     /// Creates the user and mails the link, or neither.
-    pub async fn invite_user(&self, permit: Permit<InviteUser>) -> Result<UserId, AccountError> {
+    pub async fn invite(self, permit: Permit<InviteUser>) -> Result<UserId, AccountError> {
         let InviteUser { user, address } = permit.target();
         let mut unit = permit.begin(self.storage()).await?;
-        let (id, event) = self.create_user_in(&mut unit, &permit, user).await?;
+        let (id, event) = self.create_in(&mut unit, &permit, user).await?;
         let (secret, stored) = opaque::generate();
         unit.create_link(&crate::password_reset::new_link_until(
             &stored,
@@ -57,7 +58,7 @@ impl Identity {
         .await?;
         let words = [
             (MailField::UserName, user.name.to_string()),
-            self.link("/password/reset", secret.expose()),
+            self.identity.link("/password/reset", secret.expose()),
             (MailField::LinkLifetime, LINK_LIFETIME.to_owned()),
         ];
         let mail = Mail::new(MailKind::Invitation, words);

@@ -7,7 +7,7 @@
 //! on without a credential that is not accepted (`readers`).
 //! [`login`] makes a [session](sessions) of a password and a second factor, or of a passkey;
 //! [`step_up`] proves one of them anew; [`devices`] asks by mail about a device that was never
-//! seen. [`Identity::prove_person`] proves password and second factor within one call, without
+//! seen. [`Proofs::prove_person`] proves password and second factor within one call, without
 //! a session. [`factors`] enrolls second factors and verifies them. [`tokens`] is the macaroon
 //! format and its arithmetic, [`passwords`] and [`totp`] the same for what people type.
 //! [`accounts`], [`registration`], [`recovery`], [`account_tokens`] and their neighbours are
@@ -23,6 +23,7 @@
 //! accepted once, whichever way it is sent. What a browser or a mail carries is stored as a
 //! hash ([`opaque`]) and is made here, never taken over from a client.
 
+mod areas;
 pub mod presented;
 mod authenticate;
 mod readers;
@@ -51,6 +52,7 @@ mod own;
 pub mod random;
 mod opaque;
 mod even;
+mod request;
 mod refusals;
 
 /// How long mailed links count, as mails and pages say it.
@@ -70,39 +72,43 @@ use storage::Storage;
 
 pub use account_tokens::{
     CreateToken, CreatedToken, ListTokens, ListedToken, NewTokenScope, OpenTokenForm, RevokeToken,
-    SecondFactorProof, TokenError,
+    SecondFactorProof, TokenError, Tokens,
 };
 pub use accounts::conversion::convert_addresses;
 pub use accounts::emails::{
-    AddEmail, PromoteEmail, RemoveEmail, SendVerification, UnverifiedEmail, VerifyEmail,
+    AddEmail, Emails, PromoteEmail, RemoveEmail, SendVerification, UnverifiedEmail, VerifyEmail,
 };
 pub use accounts::standing::{DisableUser, EnableUser, SetStaff};
-pub use accounts::{AccountError, CreateUser, EnrollTotp, RemoveTotp, SetPassword};
+pub use accounts::{AccountError, Accounts, CreateUser, EnrollTotp, RemoveTotp, SetPassword};
 pub use breaches::{BreachConfig, BreachOutcome, Unreachable};
 pub use deletion::DeleteAccount;
-pub use devices::{DeviceInWords, ForgetDevice, ListDevices, ListedDevice, MailAgain};
-pub use history::{DoneBy, History, HistoryEntry, ReadHistory, device_in_words};
+pub use devices::{DeviceInWords, Devices, ForgetDevice, ListDevices, ListedDevice, MailAgain};
+pub use factors::Factors;
+pub use history::{DoneBy, Histories, History, HistoryEntry, ReadHistory, device_in_words};
 pub use invitation::InviteUser;
 pub use limits::Limits;
-pub use login::{LoginStep, PendingLogin};
+pub use login::{LoginStep, Logins, PendingLogin};
 pub use own::{Account, AccountView, OfAccount, OwnSession, ReadAccount};
 pub use password_change::PasswordProblem;
+pub use password_change::Passwords;
 pub use passwords::{PasswordHashing, UnsuitablePassword, check_suitable};
 pub use presented::{InvalidAuthorization, Presented};
-pub use prove_person::{NotProven, PersonalProof, UnspentCode};
+pub use prove_person::{NotProven, PersonalProof, Proofs, UnspentCode};
+pub use readers::Readers;
 pub use readers::Unaccepted;
 pub use recovery::{
-    AnnouncedRecovery, CancelRecovery, ListRecoveries, ListedRecovery, RecoverAccount,
+    AnnouncedRecovery, CancelRecovery, ListRecoveries, ListedRecovery, RecoverAccount, Recoveries,
     RecoveryError, StopOwnRecovery,
 };
 pub use registration::{
-    ConfirmProblem, FieldError, PendingRegistration, RegisterForm, RegisterProblem,
+    ConfirmProblem, FieldError, PendingRegistration, RegisterForm, RegisterProblem, Registrations,
 };
+pub use request::RequestContext;
 pub use secure::SecureAccount;
 pub use sessions::{
-    EndSession, EndSessions, ListSessions, ListedSession, StartSession, StartedSession,
+    EndSession, EndSessions, ListSessions, ListedSession, Sessions, StartSession, StartedSession,
 };
-pub use step_up::{OpenStepUp, StepUp};
+pub use step_up::{OpenStepUp, StepUp, StepUps};
 pub use storage::Secret;
 pub use totp::EnrolledTotp;
 
@@ -214,7 +220,7 @@ pub(crate) struct IdentityInner {
     pub(crate) storage: Storage,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) config: IdentityConfig,
-    pub(crate) passwords: passwords::Passwords,
+    pub(crate) passwords: passwords::Hashing,
     pub(crate) breaches: breaches::Breaches,
     pub(crate) relying_party: factors::ceremonies::RelyingParty,
     /// Stands in for the key of a token that does not exist, so that the answer takes as long.
@@ -234,7 +240,7 @@ impl Identity {
         config: IdentityConfig,
     ) -> Result<Self, InvalidConfig> {
         config.check()?;
-        let passwords = passwords::Passwords::new(config.password_hashing)
+        let passwords = passwords::Hashing::new(config.password_hashing)
             .map_err(|error| InvalidConfig::PasswordHashing(error.to_string()))?;
         let breaches = breaches::Breaches::new(&config.breaches)
             .map_err(|error| InvalidConfig::BreachCheck(error.to_string()))?;
@@ -254,6 +260,76 @@ impl Identity {
                 noting,
             }),
         })
+    }
+
+    /// Logins: a password and then a second factor, or a passkey alone.
+    pub fn logins(&self) -> Logins<'_> {
+        Logins { identity: self }
+    }
+
+    /// Proving again who one is, within a session.
+    pub fn step_ups(&self) -> StepUps<'_> {
+        StepUps { identity: self }
+    }
+
+    /// Sessions: started, listed, ended.
+    pub fn sessions(&self) -> Sessions<'_> {
+        Sessions { identity: self }
+    }
+
+    /// Browsers and command lines that are known to be a user's, and the mails that make them so.
+    pub fn devices(&self) -> Devices<'_> {
+        Devices { identity: self }
+    }
+
+    /// Second factors: enrolled, asked for, verified, removed.
+    pub fn factors(&self) -> Factors<'_> {
+        Factors { identity: self }
+    }
+
+    /// Accounts: created, secured, disabled, deleted; what operators do to them.
+    pub fn accounts(&self) -> Accounts<'_> {
+        Accounts { identity: self }
+    }
+
+    /// Email addresses of accounts.
+    pub fn emails(&self) -> Emails<'_> {
+        Emails { identity: self }
+    }
+
+    /// Registrations, and the first user of an empty registry.
+    pub fn registrations(&self) -> Registrations<'_> {
+        Registrations { identity: self }
+    }
+
+    /// Passwords: changed, set by a mailed link, looked for in breaches.
+    pub fn passwords(&self) -> Passwords<'_> {
+        Passwords { identity: self }
+    }
+
+    /// What people prove themselves with: passwords and codes, counted and compared.
+    pub fn proofs(&self) -> Proofs<'_> {
+        Proofs { identity: self }
+    }
+
+    /// Recoveries of accounts by staff.
+    pub fn recoveries(&self) -> Recoveries<'_> {
+        Recoveries { identity: self }
+    }
+
+    /// What happened to an account, for its owner.
+    pub fn histories(&self) -> Histories<'_> {
+        Histories { identity: self }
+    }
+
+    /// API tokens of accounts.
+    pub fn tokens(&self) -> Tokens<'_> {
+        Tokens { identity: self }
+    }
+
+    /// Who reads the index and its files.
+    pub fn readers(&self) -> Readers<'_> {
+        Readers { identity: self }
     }
 
     pub(crate) fn storage(&self) -> &Storage {

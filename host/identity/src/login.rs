@@ -9,11 +9,11 @@ pub(crate) mod second_factor;
 
 use data_encoding::HEXLOWER;
 use gate::recorder::actor_of;
-use gate::{Attempt, Gate, Permit, Refusal, RefusalKind};
+use gate::{Attempt, Permit, Refusal, RefusalKind};
 use model::audit::{AuditEvent, EventKind};
 use model::{
-    Action, Assurance, Caller, CredentialKind, DeviceKind, Factor, FactorUse, PasswordState,
-    Principal, Timestamp, UserId, UserName,
+    Action, Assurance, Caller, CeremonyKind, CredentialKind, DeviceKind, Factor, FactorUse,
+    PasswordState, Principal, Timestamp, UserName,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -27,15 +27,14 @@ use crate::factors::KeyAnswer;
 use crate::factors::challenges::{KeyBinding, KeyProblem};
 use crate::prove_person::{Place, Proof};
 use crate::refusals::Failure;
+use crate::request::{Concerning, RequestContext, Stop, UseCase};
 use crate::secure::is_secured;
 use crate::sessions::{StartSession, StartedSession};
-use crate::{Identity, limits, opaque};
+use crate::{limits, opaque};
 
 use second_factor::{Offered, Right};
 
-/// The kind of the ceremonies in storage: logins that wait for their second step.
-pub(crate) const PENDING: &str = "login";
-/// How long they wait.
+/// How long a login waits for its second step.
 const PENDING_MS: i64 = 5 * 60 * 1000;
 
 const ACTION: Action = Action::SessionStart;
@@ -92,26 +91,44 @@ struct Browser {
     must_be_confirmed: bool,
 }
 
-impl Identity {
+crate::areas::area! {
+    /// Logins: a password and then a second factor, or a passkey alone.
+    Logins
+}
+
+impl Logins<'_> {
     /// The first step: a user name or verified email address, and the password. `device` is
     /// the cookie by which the browser is known, if it sent one.
     ///
     /// Unknown and disabled users, disabled and wrong passwords are refused in the same words
     /// after the same work. What is decided here without a second factor is final for those
     /// who have none; for the others a refusal that only requires one is not.
-    pub async fn log_in(
-        &self,
-        gate: &Gate,
-        attempt: &Attempt,
+    pub async fn with_password(
+        self,
+        context: RequestContext<'_>,
         name_or_email: &str,
         password: Secret<String>,
         device: Option<&str>,
     ) -> Result<LoginStep, Refusal> {
-        if !gate.may_permit(attempt, ACTION, CredentialKind::Session) {
-            return Err(self
-                .refuse_counted(gate, attempt, ACTION, Failure::person_not_accepted())
-                .await);
-        }
+        let case = self.login_case(context);
+        let step = self.first_step(&case, name_or_email, password, device);
+        case.answer(step.await).await
+    }
+
+    fn login_case<'a>(&'a self, context: RequestContext<'a>) -> UseCase<'a> {
+        self.identity
+            .use_case(context, ACTION, CredentialKind::Session)
+    }
+
+    async fn first_step(
+        self,
+        case: &UseCase<'_>,
+        name_or_email: &str,
+        password: Secret<String>,
+        device: Option<&str>,
+    ) -> Result<LoginStep, Stop> {
+        case.expect_person()?;
+        let attempt = case.attempt;
         let proof = Proof {
             user_name: name_or_email,
             password: password.clone(),
@@ -119,21 +136,18 @@ impl Identity {
             asks_for_code: false,
             place: Place::Browser(device),
         };
-        let user = match self.prove(attempt.remote_address, proof).await {
-            Ok(proven) => proven.user,
-            Err(problem) => {
-                return Err(self
-                    .refuse(
-                        gate,
-                        attempt,
-                        ACTION,
-                        problem.into_failure(CredentialKind::Session, Failure::login),
-                    )
-                    .await);
-            }
-        };
+        let proven = self
+            .identity
+            .proofs()
+            .prove(attempt.remote_address, proof)
+            .await;
+        let user = proven
+            .map_err(|problem| problem.into_failure(case.credential, Failure::login))?
+            .user;
         let password_state = self
-            .password_state(gate, attempt, ACTION, &password, Some(user.id))
+            .identity
+            .passwords()
+            .password_state(case, &password, Some(user.id))
             .await?;
         let assurance = Assurance {
             password_at: Some(attempt.at),
@@ -142,15 +156,13 @@ impl Identity {
         };
         let caller = caller(&user, assurance);
         // Whatever the policies make of it, or only count: its owner reads it.
-        if password_state == PasswordState::Breached
-            && let Err(error) = self.record_breach(gate, attempt, &caller, &user).await
-        {
-            return Err(self.login_unavailable(gate, attempt, &error, user.id).await);
+        if password_state == PasswordState::Breached {
+            self.record_breach(case, &caller, &user).await.of(user.id)?;
         }
-        let decided = gate.decide(attempt, &caller, StartSession).await;
+        let decided = case.decide(&caller, StartSession).await;
         if !user.facts().factors.any() {
             return self
-                .start(gate, attempt, &decided?, &user, assurance, device, None)
+                .start(case, &decided?, &user, assurance, device, None)
                 .await;
         }
         match decided {
@@ -160,39 +172,24 @@ impl Identity {
                 kind: RefusalKind::Required(_),
                 ..
             }) => {}
-            Err(refusal) => return Err(refusal),
+            Err(refusal) => return Err(refusal.into()),
         }
-        // Each is a row. Counted for the address as well: who knows a password elsewhere neither
-        // ends nor keeps its owner from a login that waits.
+        // Each is a row. Counted for the address as well: somebody who knows a password elsewhere
+        // neither ends nor keeps its owner from a login that waits.
         let counter = self
             .config()
             .limits
             .pending_of_from(&user.name, attempt.remote_address);
-        match limits::take(self.storage(), &[counter], self.now()).await {
-            Ok(Ok(_counted)) => {}
-            Ok(Err(too_many)) => {
-                return Err(self
-                    .refuse(
-                        gate,
-                        attempt,
-                        ACTION,
-                        Failure::limited(CredentialKind::Session, too_many).of(user.id),
-                    )
-                    .await);
-            }
-            Err(error) => return Err(self.login_unavailable(gate, attempt, &error, user.id).await),
-        }
-        match self
-            .wait_for_second_factor(gate, attempt, &caller, &user, assurance)
+        let _counted = case.take(&[counter]).await.of(user.id)?;
+        let pending = self
+            .wait_for_second_factor(case, &caller, &user, assurance)
             .await
-        {
-            Ok(pending) => Ok(LoginStep::SecondFactor { pending }),
-            Err(error) => Err(self.login_unavailable(gate, attempt, &error, user.id).await),
-        }
+            .of(user.id)?;
+        Ok(LoginStep::SecondFactor { pending })
     }
 
     /// What the page for the second factor offers; none when nothing is pending. Uses nothing up.
-    pub async fn pending_login(&self, pending: &str) -> Result<Option<PendingLogin>, StorageError> {
+    pub async fn pending(self, pending: &str) -> Result<Option<PendingLogin>, StorageError> {
         let Ok(Waiting { user, .. }) = self.waiting(pending).await? else {
             return Ok(None);
         };
@@ -208,91 +205,86 @@ impl Identity {
 
     /// The second step by a code of a one-time password app. A wrong one leaves the login
     /// pending.
-    pub async fn log_in_with_totp(
-        &self,
-        gate: &Gate,
-        attempt: &Attempt,
+    pub async fn with_totp(
+        self,
+        context: RequestContext<'_>,
         pending: &str,
         code: &str,
         device: Option<&str>,
     ) -> Result<LoginStep, Refusal> {
-        self.second_step(gate, attempt, pending, Offered::Totp(code), device)
+        let offered = Offered::Totp(code);
+        self.with_second_factor(context, pending, offered, device)
             .await
     }
 
     /// The second step by a recovery code.
-    pub async fn log_in_with_recovery_code(
-        &self,
-        gate: &Gate,
-        attempt: &Attempt,
+    pub async fn with_recovery_code(
+        self,
+        context: RequestContext<'_>,
         pending: &str,
         code: &str,
         device: Option<&str>,
     ) -> Result<LoginStep, Refusal> {
-        self.second_step(gate, attempt, pending, Offered::RecoveryCode(code), device)
+        let offered = Offered::RecoveryCode(code);
+        self.with_second_factor(context, pending, offered, device)
             .await
     }
 
     /// The second step by a security key or passkey.
-    pub async fn log_in_with_key(
-        &self,
-        gate: &Gate,
-        attempt: &Attempt,
+    pub async fn with_key(
+        self,
+        context: RequestContext<'_>,
         pending: &str,
         answer: &KeyAnswer,
         device: Option<&str>,
     ) -> Result<LoginStep, Refusal> {
-        self.second_step(
-            gate,
-            attempt,
-            pending,
-            Offered::Key(KeyBinding::Pending(pending), answer),
-            device,
-        )
-        .await
+        let offered = Offered::Key(KeyBinding::Pending(pending), answer);
+        self.with_second_factor(context, pending, offered, device)
+            .await
+    }
+
+    async fn with_second_factor(
+        self,
+        context: RequestContext<'_>,
+        pending: &str,
+        offered: Offered<'_>,
+        device: Option<&str>,
+    ) -> Result<LoginStep, Refusal> {
+        let case = self.login_case(context);
+        let step = self.second_step(&case, pending, offered, device);
+        case.answer(step.await).await
     }
 
     /// Everything in one step: a passkey says who it is and proves it.
-    pub async fn log_in_with_passkey(
-        &self,
-        gate: &Gate,
-        attempt: &Attempt,
+    pub async fn with_passkey(
+        self,
+        context: RequestContext<'_>,
         answer: &KeyAnswer,
         device: Option<&str>,
     ) -> Result<LoginStep, Refusal> {
-        if !gate.may_permit(attempt, ACTION, CredentialKind::Session) {
-            return Err(self
-                .refuse_counted(gate, attempt, ACTION, Failure::person_not_accepted())
-                .await);
-        }
+        let case = self.login_case(context);
+        let step = self.only_step(&case, answer, device);
+        case.answer(step.await).await
+    }
+
+    async fn only_step(
+        self,
+        case: &UseCase<'_>,
+        answer: &KeyAnswer,
+        device: Option<&str>,
+    ) -> Result<LoginStep, Stop> {
+        case.expect_person()?;
         // What answers no challenge of ours costs nothing, and counts against nobody's passkeys.
-        match self.is_asked_for_passkey(&answer.ceremony).await {
-            Ok(true) => {}
-            Ok(false) => {
-                return Err(self
-                    .refuse_counted(
-                        gate,
-                        attempt,
-                        ACTION,
-                        Failure::passkey("key-challenge-unknown", None),
-                    )
-                    .await);
-            }
-            Err(error) => {
-                return Err(self
-                    .refuse(
-                        gate,
-                        attempt,
-                        ACTION,
-                        Failure::unavailable(CredentialKind::Session, &error),
-                    )
-                    .await);
-            }
+        if !self
+            .identity
+            .factors()
+            .is_asked_for_passkey(&answer.ceremony)
+            .await?
+        {
+            let failure = Failure::passkey("key-challenge-unknown", None);
+            return Err(Stop::Counted(failure));
         }
-        let (user, at) = match self.look_at_passkey(attempt, answer).await {
-            Ok(found) => found,
-            Err(failure) => return Err(self.refuse(gate, attempt, ACTION, failure).await),
-        };
+        let (user, at) = self.look_at_passkey(case.attempt, answer).await?;
         let second_factor = Some(FactorUse {
             factor: Factor::Webauthn,
             at,
@@ -302,56 +294,31 @@ impl Identity {
             second_factor,
             password_state: PasswordState::Unchecked,
         };
-        let permit = gate
-            .decide(attempt, &caller(&user, assurance), StartSession)
-            .await?;
-        self.start(gate, attempt, &permit, &user, assurance, device, None)
+        let permit = case.decide(&caller(&user, assurance), StartSession).await?;
+        self.start(case, &permit, &user, assurance, device, None)
             .await
     }
 
     async fn second_step(
-        &self,
-        gate: &Gate,
-        attempt: &Attempt,
+        self,
+        case: &UseCase<'_>,
         pending: &str,
         offered: Offered<'_>,
         device: Option<&str>,
-    ) -> Result<LoginStep, Refusal> {
-        if !gate.may_permit(attempt, ACTION, CredentialKind::Session) {
-            return Err(self
-                .refuse_counted(gate, attempt, ACTION, Failure::person_not_accepted())
-                .await);
-        }
-        let waiting = match self.waiting(pending).await {
-            Ok(Ok(waiting)) => waiting,
-            Ok(Err(why)) => {
-                return Err(self
-                    .refuse_counted(gate, attempt, ACTION, Failure::login_expired(why, None))
-                    .await);
-            }
-            Err(error) => {
-                return Err(self
-                    .refuse(
-                        gate,
-                        attempt,
-                        ACTION,
-                        Failure::unavailable(CredentialKind::Session, &error),
-                    )
-                    .await);
-            }
-        };
+    ) -> Result<LoginStep, Stop> {
+        case.expect_person()?;
+        let attempt = case.attempt;
+        let waiting = self
+            .waiting(pending)
+            .await?
+            .map_err(|why| Stop::Counted(Failure::login_expired(why, None)))?;
         let user = &waiting.user;
-        let browser = match self.browser_of(user, device, &offered).await {
-            Ok(browser) => browser,
-            Err(error) => return Err(self.login_unavailable(gate, attempt, &error, user.id).await),
-        };
-        let right = match self
+        let browser = self.browser_of(user, device, &offered).await.of(user.id)?;
+        let right = self
+            .identity
+            .proofs()
             .look_at(attempt, user, &offered, browser.device.known())
-            .await
-        {
-            Ok(right) => right,
-            Err(failure) => return Err(self.refuse(gate, attempt, ACTION, failure).await),
-        };
+            .await?;
         let second_factor = Some(FactorUse {
             factor: right.factor,
             at: right.at,
@@ -361,70 +328,74 @@ impl Identity {
             second_factor,
             password_state: waiting.password_state,
         };
-        let permit = gate
-            .decide(attempt, &caller(user, assurance), StartSession)
-            .await?;
+        let permit = case.decide(&caller(user, assurance), StartSession).await?;
         if !browser.must_be_confirmed {
-            self.use_up(gate, attempt, pending, user, &right).await?;
+            self.use_up(case, pending, user, &right).await?;
             return self
-                .start(
-                    gate,
-                    attempt,
-                    &permit,
-                    user,
-                    assurance,
-                    device,
-                    Some(&right),
-                )
+                .start(case, &permit, user, assurance, device, Some(&right))
                 .await;
         }
-        // Before the code is used up: who cannot be mailed keeps it.
-        let (mailed, mailed_before) = match self.may_ask(attempt, user, &browser.device).await {
-            Ok(MayAsk::Yes(counted)) => (Some(counted), false),
-            Ok(MayAsk::MailedBefore) => (None, true),
-            Ok(MayAsk::TooMany(too_many)) => {
-                return Err(self
-                    .refuse(gate, attempt, ACTION, Failure::no_mail(too_many, user.id))
-                    .await);
+        // Before the code is used up: a person who cannot be mailed keeps it.
+        let asks = self
+            .identity
+            .devices()
+            .may_ask(attempt, user, &browser.device)
+            .await;
+        let (mailed, mailed_before) = match asks.of(user.id)? {
+            MayAsk::Yes(counted) => (Some(counted), false),
+            MayAsk::MailedBefore => (None, true),
+            MayAsk::TooMany(too_many) => {
+                return Err(Failure::no_mail(too_many, user.id).into());
             }
-            Err(error) => return Err(self.login_unavailable(gate, attempt, &error, user.id).await),
         };
         // A recovery code is used up with the session that it starts: the login that is repeated
         // after the mail still has it.
-        if let Err(refusal) = self.use_up(gate, attempt, pending, user, &right).await {
+        if let Err(stopped) = self.use_up(case, pending, user, &right).await {
             // No mail, so none counts.
             if let Some(counted) = mailed
                 && let Err(error) = counted.give_back(self.storage()).await
             {
                 tracing::warn!(%error, "a mail that was not sent stays counted");
             }
-            return Err(refusal);
+            return Err(stopped);
         }
-        let asked = async {
-            self.ask_to_confirm(attempt, user, &browser.device, None, mailed.is_some())
-                .await?;
-            self.wait_for_confirmation(attempt, user).await
-        };
-        match asked.await {
-            Ok(again) => Ok(LoginStep::ConfirmDevice {
-                device: browser.device.secret,
-                again,
-                mailed_before,
-            }),
-            Err(error) => Err(self.login_unavailable(gate, attempt, &error, user.id).await),
-        }
+        self.identity
+            .devices()
+            .ask_to_confirm(attempt, user, &browser.device, None, mailed.is_some())
+            .await
+            .of(user.id)?;
+        let again = self
+            .identity
+            .devices()
+            .wait_for_confirmation(attempt, user)
+            .await
+            .of(user.id)?;
+        Ok(LoginStep::ConfirmDevice {
+            device: browser.device.secret,
+            again,
+            mailed_before,
+        })
     }
 
-    /// The browser, and whether its user must confirm it before this factor counts.
+    /// The browser, and whether its user must confirm it before this factor is accepted.
     async fn browser_of(
-        &self,
+        self,
         user: &UserRow,
         cookie: Option<&str>,
         offered: &Offered<'_>,
     ) -> Result<Browser, StorageError> {
-        let device = self.device_of(user.id, DeviceKind::Browser, cookie).await?;
+        let device = self
+            .identity
+            .devices()
+            .device_of(user.id, DeviceKind::Browser, cookie)
+            .await?;
         let is_code = matches!(offered, Offered::Totp(_) | Offered::RecoveryCode(_));
-        let must_be_confirmed = is_code && self.must_be_confirmed(user, &device).await?;
+        let must_be_confirmed = is_code
+            && self
+                .identity
+                .devices()
+                .must_be_confirmed(user, &device)
+                .await?;
         Ok(Browser {
             device,
             must_be_confirmed,
@@ -434,73 +405,62 @@ impl Identity {
     /// Uses up the login that waits, then a code of an app that was right. In this order: of
     /// two requests for one login the one that comes too late costs no code.
     async fn use_up(
-        &self,
-        gate: &Gate,
-        attempt: &Attempt,
+        self,
+        case: &UseCase<'_>,
         pending: &str,
         user: &UserRow,
         right: &Right,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Stop> {
         let taken = match opaque::hash(pending) {
             Some(hash) => {
                 self.storage()
-                    .take_ceremony(&hash, PENDING, self.now())
+                    .take_ceremony(&hash, CeremonyKind::Login, self.now())
                     .await
             }
             None => Ok(None),
         };
-        match taken {
-            Ok(Some(_)) => {}
-            Ok(None) => {
-                return Err(self
-                    .refuse(
-                        gate,
-                        attempt,
-                        ACTION,
-                        Failure::login_expired("login-finished-before", Some(user.id)),
-                    )
-                    .await);
-            }
-            Err(error) => return Err(self.login_unavailable(gate, attempt, &error, user.id).await),
+        if taken.of(user.id)?.is_none() {
+            return Err(Failure::login_expired("login-finished-before", Some(user.id)).into());
         }
-        match self.settle(attempt, user, right).await {
-            Ok(()) => Ok(()),
-            Err(failure) => Err(self.refuse(gate, attempt, ACTION, failure).await),
-        }
+        Ok(self
+            .identity
+            .proofs()
+            .settle(case.attempt, user, right)
+            .await?)
     }
 
-    #[allow(clippy::too_many_arguments)]
     async fn start(
-        &self,
-        gate: &Gate,
-        attempt: &Attempt,
+        self,
+        case: &UseCase<'_>,
         permit: &Permit<StartSession>,
         user: &UserRow,
         assurance: Assurance,
         cookie: Option<&str>,
         right: Option<&Right>,
-    ) -> Result<LoginStep, Refusal> {
-        let started = async {
-            let device: Device = self.device_of(user.id, DeviceKind::Browser, cookie).await?;
-            self.start_session(permit, attempt, user, assurance, &device, right)
-                .await
-        };
-        match started.await {
-            Ok(Ok(started)) => Ok(LoginStep::Started(started)),
-            Ok(Err(not_started)) => Err(self
-                .refuse(gate, attempt, ACTION, not_started.into_failure(user.id))
-                .await),
-            Err(error) => Err(self.login_unavailable(gate, attempt, &error, user.id).await),
-        }
+    ) -> Result<LoginStep, Stop> {
+        let device = self
+            .identity
+            .devices()
+            .device_of(user.id, DeviceKind::Browser, cookie)
+            .await
+            .of(user.id)?;
+        let started = self
+            .identity
+            .sessions()
+            .start(permit, case.attempt, user, assurance, &device, right)
+            .await
+            .of(user.id)?;
+        let started = started.map_err(|not_started| not_started.into_failure(user.id))?;
+        Ok(LoginStep::Started(started))
     }
 
     async fn record_breach(
-        &self,
-        gate: &Gate,
-        attempt: &Attempt,
+        self,
+        case: &UseCase<'_>,
         caller: &Caller,
         user: &UserRow,
     ) -> Result<(), StorageError> {
+        let UseCase { gate, attempt, .. } = *case;
         let event = AuditEvent {
             at: attempt.at,
             kind: EventKind::PasswordBreached,
@@ -522,13 +482,13 @@ impl Identity {
     /// Remembers the first step; what the browser is to remember. That the password was right
     /// is recorded: whoever knows it and has no second factor comes this far.
     async fn wait_for_second_factor(
-        &self,
-        gate: &Gate,
-        attempt: &Attempt,
+        self,
+        case: &UseCase<'_>,
         caller: &Caller,
         user: &UserRow,
         assurance: Assurance,
     ) -> Result<Secret<String>, StorageError> {
+        let UseCase { gate, attempt, .. } = *case;
         let event = AuditEvent {
             at: attempt.at,
             kind: EventKind::AuthenticationSucceeded,
@@ -554,7 +514,7 @@ impl Identity {
             .map_err(|error| StorageError::Corrupt(error.to_string()))?;
         let ceremony = NewCeremony {
             secret: &hash,
-            kind: PENDING,
+            kind: CeremonyKind::Login,
             user: Some(user.id),
             session: None,
             state: &state,
@@ -566,11 +526,15 @@ impl Identity {
     }
 
     /// The login that waits under this secret, or why there is none.
-    async fn waiting(&self, pending: &str) -> Result<Result<Waiting, &'static str>, StorageError> {
+    async fn waiting(self, pending: &str) -> Result<Result<Waiting, &'static str>, StorageError> {
         let Some(hash) = opaque::hash(pending) else {
             return Ok(Err("no-pending-login"));
         };
-        let Some(row) = self.storage().ceremony(&hash, PENDING, self.now()).await? else {
+        let Some(row) = self
+            .storage()
+            .ceremony(&hash, CeremonyKind::Login, self.now())
+            .await?
+        else {
             return Ok(Err("no-pending-login"));
         };
         let unreadable = || StorageError::Corrupt("the state of a pending login".to_owned());
@@ -603,7 +567,7 @@ impl Identity {
     /// which account is meant is not known before the passkey was right, nobody can guess one,
     /// and what is counted for all would let one stop all.
     async fn look_at_passkey(
-        &self,
+        self,
         attempt: &Attempt,
         answer: &KeyAnswer,
     ) -> Result<(UserRow, Timestamp), Failure> {
@@ -618,7 +582,7 @@ impl Identity {
             Failure::limited(CredentialKind::Session, too_many).with_factor(Factor::Webauthn)
         })?;
         let at = self.now();
-        let user = match self.verify_passkey(answer, at).await {
+        let user = match self.identity.factors().verify_passkey(answer, at).await {
             Ok(user) => user,
             Err(KeyProblem::Wrong { why, user }) => return Err(Failure::passkey(why, user)),
             Err(KeyProblem::Storage(error)) => return Err(unavailable(error)),
@@ -631,22 +595,6 @@ impl Identity {
         }
         taken.give_back(self.storage()).await.map_err(unavailable)?;
         Ok((user, at))
-    }
-
-    async fn login_unavailable(
-        &self,
-        gate: &Gate,
-        attempt: &Attempt,
-        error: &StorageError,
-        user: UserId,
-    ) -> Refusal {
-        self.refuse(
-            gate,
-            attempt,
-            ACTION,
-            Failure::unavailable(CredentialKind::Session, error).of(user),
-        )
-        .await
     }
 }
 

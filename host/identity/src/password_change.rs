@@ -1,24 +1,22 @@
 //! A new password for somebody who knows the old one.
 
-use gate::{Attempt, Gate, Refusal, Target, TargetFacts};
+use gate::{Refusal, Target, TargetFacts};
 use model::audit::EventKind;
 use model::mail::{Mail, MailKind};
-use model::{Action, Assurance, Caller, SessionId, UserId};
+use model::{Action, Assurance, Caller, LinkPurpose, SessionId, UserId};
 use serde_json::json;
 use storage::sessions::Proven;
 use storage::users::UserRow;
 use storage::{Secret, SecretHash, StorageError, UnitOfWork};
 
-use crate::accounts::emails::EMAIL_VERIFY;
 use crate::accounts::event;
 use crate::accounts::notices::{at, device, remote_address};
-use crate::devices::DEVICE_CONFIRM;
-use crate::password_reset::PASSWORD_RESET;
+use crate::opaque;
 use crate::passwords::{Busy, NotHashed, UnsuitablePassword};
 use crate::prove_person::{Place, Problem, Proof};
 use crate::refusals::Failure;
+use crate::request::{RequestContext, Stop, UseCase, ends_with};
 use crate::sessions::StartedSession;
-use crate::{Identity, opaque};
 
 /// Why a password was not set.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +46,14 @@ impl From<NotHashed> for PasswordProblem {
     }
 }
 
+impl From<Refusal> for PasswordProblem {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+ends_with!(PasswordProblem);
+
 /// Change one's own password.
 struct ChangePassword {
     user: UserId,
@@ -62,72 +68,48 @@ impl Target for ChangePassword {
     }
 }
 
-impl Identity {
+crate::areas::area! {
+    /// Passwords: changed, set by a mailed link, looked for in breaches.
+    Passwords
+}
+
+impl Passwords<'_> {
     /// Changes the caller's own password. Ends the caller's other sessions, and gives the one
     /// that goes on another secret, which is what is returned. `known` is the device cookie of
     /// the browser, which stays known; the others are unknown from then on. A password that is
     /// disabled is not the current one: it is set anew by a mailed link only.
-    pub async fn change_password(
-        &self,
-        gate: &Gate,
-        attempt: &Attempt,
+    pub async fn change(
+        self,
+        context: RequestContext<'_>,
         caller: &Caller,
         current: Secret<String>,
         new: Secret<String>,
         known: Option<&str>,
     ) -> Result<Option<StartedSession>, PasswordProblem> {
-        let action = Action::PasswordChange;
-        // As for every password: it is looked at only where it could be of use.
-        let person = caller
-            .user()
-            .filter(|_| gate.may_permit(attempt, action, caller.credential));
-        let Some(person) = person else {
-            return Err(PasswordProblem::Refused(
-                self.refuse_counted(gate, attempt, action, Failure::person_not_accepted())
-                    .await,
-            ));
-        };
-        let proof = Proof {
-            user_name: person.name.as_written(),
-            password: current,
-            totp_code: None,
-            asks_for_code: false,
-            place: caller.session.map_or(Place::Anywhere, Place::Session),
-        };
-        let user = match self.prove(attempt.remote_address, proof).await {
-            Ok(proven) if proven.user.id == person.id => proven.user,
-            Ok(_) => return Err(PasswordProblem::WrongCurrent),
-            Err(Problem::Wrong { why, user }) => {
-                let failure = Failure::person(why, user);
-                let _recorded = self.refuse(gate, attempt, action, failure).await;
-                // Who is logged in, by a passkey, may know that the password was disabled.
-                return Err(if why == "password-disabled" {
-                    PasswordProblem::Disabled
-                } else {
-                    PasswordProblem::WrongCurrent
-                });
-            }
-            Err(Problem::TooMany { too_many, .. }) => {
-                let failure = Failure::limited(caller.credential, too_many).of(person.id);
-                return Err(PasswordProblem::Refused(
-                    self.refuse(gate, attempt, action, failure).await,
-                ));
-            }
-            Err(Problem::Busy) => return Err(Busy.into()),
-            Err(Problem::Storage(error)) => return Err(error.into()),
-        };
-        let mailbox = self.mailbox(&user).await?;
-        let asker = self.inner.passwords.known(&user.name);
-        let password_hash = Secret::new(
-            self.hash_new_password(asker, &new, &user.name, &mailbox.addresses())
-                .await?,
-        );
-        let password_state = self
-            .password_state(gate, attempt, action, &new, Some(user.id))
-            .await
-            .map_err(PasswordProblem::Refused)?;
+        let case = self
+            .identity
+            .use_case(context, Action::PasswordChange, caller.credential);
+        let changed = self.change_proven(&case, caller, current, new, known);
+        case.answer(changed.await).await
+    }
+
+    async fn change_proven(
+        self,
+        case: &UseCase<'_>,
+        caller: &Caller,
+        current: Secret<String>,
+        new: Secret<String>,
+        known: Option<&str>,
+    ) -> Result<Option<StartedSession>, Stop<PasswordProblem>> {
+        let user = self.prove_current(case, caller, current).await?;
+        let mailbox = self.identity.mailbox(&user).await?;
+        let addresses = mailbox.addresses();
+        let asker = self.identity.inner.passwords.known(&user.name);
+        let hashed = self.hash_new_password(asker, &new, &user.name, &addresses);
+        let password_hash = Secret::new(hashed.await.map_err(PasswordProblem::from)?);
+        let password_state = self.password_state(case, &new, Some(user.id)).await?;
         let assurance = Assurance {
-            password_at: Some(attempt.at),
+            password_at: Some(case.attempt.at),
             password_state,
             ..caller.assurance
         };
@@ -140,10 +122,7 @@ impl Identity {
             keep: caller.session,
             password_hash,
         };
-        let permit = gate
-            .decide(attempt, &proven, target)
-            .await
-            .map_err(PasswordProblem::Refused)?;
+        let permit = case.decide(&proven, target).await?;
 
         let (target, now) = (permit.target(), permit.at());
         let mut unit = permit.begin(self.storage()).await?;
@@ -166,6 +145,8 @@ impl Identity {
             .end_what_the_password_began(&mut unit, target.user, target.keep, known.as_ref())
             .await?;
         let started = self
+            .identity
+            .sessions()
             .change_secret(
                 &mut unit,
                 &permit,
@@ -192,12 +173,58 @@ impl Identity {
         Ok(started)
     }
 
+    /// The caller, by the password that they have.
+    async fn prove_current(
+        self,
+        case: &UseCase<'_>,
+        caller: &Caller,
+        current: Secret<String>,
+    ) -> Result<UserRow, Stop<PasswordProblem>> {
+        // As for every password: it is looked at only where it could be of use.
+        let person = caller
+            .user()
+            .filter(|_| case.may_permit(caller.credential))
+            .ok_or_else(|| Stop::Counted(Failure::person_not_accepted()))?;
+        let proof = Proof {
+            user_name: person.name.as_written(),
+            password: current,
+            totp_code: None,
+            asks_for_code: false,
+            place: caller.session.map_or(Place::Anywhere, Place::Session),
+        };
+        match self
+            .identity
+            .proofs()
+            .prove(case.attempt.remote_address, proof)
+            .await
+        {
+            Ok(proven) if proven.user.id == person.id => Ok(proven.user),
+            Ok(_) => Err(PasswordProblem::WrongCurrent.into()),
+            Err(Problem::Wrong { why, user }) => {
+                // Somebody who is logged in, by a passkey, may know that the password was disabled.
+                let answer = if why == "password-disabled" {
+                    PasswordProblem::Disabled
+                } else {
+                    PasswordProblem::WrongCurrent
+                };
+                Err(Stop::Recorded(Failure::person(why, user), answer))
+            }
+            Err(Problem::TooMany { too_many, .. }) => {
+                Err(Failure::limited(caller.credential, too_many)
+                    .of(person.id)
+                    .into())
+            }
+            Err(Problem::Busy) => Err(PasswordProblem::Busy(Busy).into()),
+            Err(Problem::Storage(error)) => Err(error.into()),
+        }
+    }
+
     /// Ends what the old password, or a credential that counts no more, began: sessions but for
     /// one, logins that wait for a second step, browsers that were made known but for one, and
     /// links that somebody may have asked for. Not the link that stops a recovery, which
     /// protects the account whoever has the password. How many sessions ended.
     pub(crate) async fn end_what_was_begun(
-        &self,
+        self,
         unit: &mut UnitOfWork,
         user: UserId,
         keep: Option<SessionId>,
@@ -206,13 +233,14 @@ impl Identity {
         let ended = self
             .end_what_the_password_began(unit, user, keep, keep_device)
             .await?;
-        unit.drop_links(user, Some(PASSWORD_RESET)).await?;
+        unit.drop_links(user, Some(LinkPurpose::PasswordReset))
+            .await?;
         Ok(ended)
     }
 
     /// The same but for links for a new password.
     async fn end_what_the_password_began(
-        &self,
+        self,
         unit: &mut UnitOfWork,
         user: UserId,
         keep: Option<SessionId>,
@@ -221,7 +249,7 @@ impl Identity {
         let ended = unit.end_sessions(user, keep).await?;
         unit.drop_ceremonies(user, keep).await?;
         unit.drop_devices(user, keep_device).await?;
-        for purpose in [DEVICE_CONFIRM, EMAIL_VERIFY] {
+        for purpose in [LinkPurpose::DeviceConfirm, LinkPurpose::EmailVerify] {
             unit.drop_links(user, Some(purpose)).await?;
         }
         Ok(ended)

@@ -4,12 +4,14 @@
 //! same mail is written, to nobody where there is nobody to write to. The link goes to the
 //! primary address as it is stored, never to what was typed, and only once that is verified.
 
-use gate::{Attempt, Gate, Refusal, Target, TargetFacts};
+use gate::{Refusal, Target, TargetFacts};
 use model::audit::{AuditEvent, EventKind};
 use model::email::comparable;
 use model::mail::{Mail, MailField, MailKind};
 use model::text::is_plain_line;
-use model::{Action, Caller, CredentialKind, EmailAddress, Timestamp, UserId, UserName};
+use model::{
+    Action, Caller, CredentialKind, EmailAddress, LinkPurpose, Timestamp, UserId, UserName,
+};
 use serde_json::json;
 use storage::links::NewLink;
 use storage::users::UserRow;
@@ -18,13 +20,11 @@ use storage::{Secret, SecretHash, StorageError, UnitOfWork};
 use crate::accounts::notices::{Mailbox, at, device, enqueue, remote_address};
 use crate::accounts::{event, is_there, person, standing_primary};
 use crate::limits;
+use crate::opaque;
 use crate::password_change::PasswordProblem;
-use crate::refusals::Failure;
+use crate::password_change::Passwords;
+use crate::request::{Concerning, RequestContext, Stop, UseCase};
 use crate::secure::is_secured;
-use crate::{Identity, opaque};
-
-/// The purpose of the links in storage.
-pub(crate) const PASSWORD_RESET: &str = "password-reset";
 
 /// How long a link counts.
 const LINK_MS: i64 = 6 * 3600 * 1000;
@@ -80,7 +80,7 @@ impl Target for ResetPassword {
     }
 }
 
-impl Identity {
+impl Passwords<'_> {
     /// Asks for a link to set a new password, by user name or email address. The answer, its
     /// time, the work and the statements are the same whether there is an account or not; only
     /// a verified primary address gets the link.
@@ -88,50 +88,34 @@ impl Identity {
     /// Whoever asks too often is told so. An account that is asked for too often, by whomever,
     /// is not: a stranger must not keep its owner from the one way back. It gets no more mails,
     /// but for one while no link that was mailed counts.
-    pub async fn request_password_reset(
-        &self,
-        gate: &Gate,
-        attempt: &Attempt,
+    pub async fn request_reset(
+        self,
+        context: RequestContext<'_>,
         name_or_email: &str,
     ) -> Result<(), Refusal> {
-        self.answer_evenly(self.answer_reset_request(gate, attempt, name_or_email))
+        let case = self
+            .identity
+            .use_case(context, Action::PasswordReset, CredentialKind::None);
+        self.identity
+            .answer_evenly(async {
+                case.answer(self.ask_for_link(&case, name_or_email).await)
+                    .await
+            })
             .await
     }
 
-    async fn answer_reset_request(
-        &self,
-        gate: &Gate,
-        attempt: &Attempt,
-        name_or_email: &str,
-    ) -> Result<(), Refusal> {
+    async fn ask_for_link(self, case: &UseCase<'_>, name_or_email: &str) -> Result<(), Stop> {
         let asked = Asked::read(name_or_email);
         let limits = &self.config().limits;
-        let failure = match limits::take(
-            self.storage(),
-            &[limits.resets_from(attempt.remote_address)],
-            self.now(),
-        )
-        .await
-        {
-            Ok(Ok(_counted)) => {
-                let permit = gate
-                    .decide(attempt, &Caller::anonymous(), RequestReset)
-                    .await?;
-                match self.mail_reset_link(&permit, &asked).await {
-                    Ok(()) => return Ok(()),
-                    Err(error) => Failure::unavailable(CredentialKind::None, &error),
-                }
-            }
-            Ok(Err(too_many)) => Failure::limited(CredentialKind::None, too_many),
-            Err(error) => Failure::unavailable(CredentialKind::None, &error),
-        };
-        Err(self
-            .refuse(gate, attempt, Action::PasswordReset, failure)
-            .await)
+        let _counted = case
+            .take(&[limits.resets_from(case.attempt.remote_address)])
+            .await?;
+        let permit = case.decide(&Caller::anonymous(), RequestReset).await?;
+        Ok(self.mail_reset_link(&permit, &asked).await?)
     }
 
     /// Whether the account that is asked for got fewer mails than it may.
-    async fn is_rarely_asked_for(&self, asked: &Asked) -> Result<bool, StorageError> {
+    async fn is_rarely_asked_for(self, asked: &Asked) -> Result<bool, StorageError> {
         let limits = &self.config().limits;
         let counter = match asked {
             Asked::Name(name) => limits.resets_of(name),
@@ -145,7 +129,7 @@ impl Identity {
     }
 
     async fn mail_reset_link(
-        &self,
+        self,
         permit: &gate::Permit<RequestReset>,
         asked: &Asked,
     ) -> Result<(), StorageError> {
@@ -163,15 +147,17 @@ impl Identity {
             .await?;
         let address = match &user {
             Some(user) => {
-                self.reset_address(
-                    user,
-                    &Mailbox {
-                        user: user.id,
-                        name: user.name.clone(),
-                        emails: emails.clone(),
-                    },
-                )
-                .await?
+                self.identity
+                    .emails()
+                    .reset_address(
+                        user,
+                        &Mailbox {
+                            user: user.id,
+                            name: user.name.clone(),
+                            emails: emails.clone(),
+                        },
+                    )
+                    .await?
             }
             None => None,
         };
@@ -181,13 +167,17 @@ impl Identity {
         let (secret, stored) = opaque::generate();
         let words = [
             (MailField::UserName, name.to_owned()),
-            self.link("/password/reset", secret.expose()),
+            self.identity.link("/password/reset", secret.expose()),
             (MailField::LinkLifetime, LINK_LIFETIME.to_owned()),
             remote_address(permit.actor()),
         ];
         let mut unit = permit.begin(self.storage()).await?;
         let live = unit
-            .live_links(id.unwrap_or_else(UserId::new), PASSWORD_RESET, now)
+            .live_links(
+                id.unwrap_or_else(UserId::new),
+                LinkPurpose::PasswordReset,
+                now,
+            )
             .await?;
         // Whoever changes addresses in this moment asks again: none goes to one that just ceased.
         let are_the_same = unit.emails(id.unwrap_or_else(UserId::new)).await? == emails;
@@ -228,12 +218,12 @@ impl Identity {
     }
 
     /// Whose password a link would set, for the page with the form. Changes nothing.
-    pub async fn password_reset(&self, link: &str) -> Result<Option<UserName>, StorageError> {
+    pub async fn waiting_for(self, link: &str) -> Result<Option<UserName>, StorageError> {
         Ok(self.pending_reset(link).await?.map(|(_, user)| user.name))
     }
 
     async fn pending_reset(
-        &self,
+        self,
         link: &str,
     ) -> Result<Option<(SecretHash, UserRow)>, StorageError> {
         let Some(stored) = opaque::hash(link) else {
@@ -241,7 +231,7 @@ impl Identity {
         };
         let Some(user) = self
             .storage()
-            .link(&stored, PASSWORD_RESET, self.now())
+            .link(&stored, LinkPurpose::PasswordReset, self.now())
             .await?
             .and_then(|row| row.user)
         else {
@@ -262,50 +252,44 @@ impl Identity {
     /// both prove that the mail arrived. Or a stranger who fails on purpose would keep an owner
     /// out who has no known browser, however often they set a new password. What it is known by
     /// comes back; it is new, since what others may have copied from it is good for nothing more.
-    pub async fn reset_password(
-        &self,
-        gate: &Gate,
-        attempt: &Attempt,
+    pub async fn reset(
+        self,
+        context: RequestContext<'_>,
         link: &str,
         new: Secret<String>,
     ) -> Result<Secret<String>, PasswordProblem> {
+        let case = self
+            .identity
+            .use_case(context, Action::PasswordReset, CredentialKind::None);
+        case.answer(self.reset_by_link(&case, link, new).await)
+            .await
+    }
+
+    async fn reset_by_link(
+        self,
+        case: &UseCase<'_>,
+        link: &str,
+        new: Secret<String>,
+    ) -> Result<Secret<String>, Stop<PasswordProblem>> {
         let (stored, user) = self
             .pending_reset(link)
             .await?
             .ok_or(PasswordProblem::UnknownLink)?;
         // A link that was refused counts on, and each try costs a hash.
-        if let Err(too_many) = limits::take(
-            self.storage(),
-            &[self.config().limits.passwords_of_link(&stored)],
-            self.now(),
-        )
-        .await?
-        {
-            let failure = Failure::limited(CredentialKind::None, too_many).of(user.id);
-            return Err(PasswordProblem::Refused(
-                self.refuse(gate, attempt, Action::PasswordReset, failure)
-                    .await,
-            ));
-        }
-        let mailbox = self.mailbox(&user).await?;
-        let asker = self.inner.passwords.known(&user.name);
-        let password_hash = Secret::new(
-            self.hash_new_password(asker, &new, &user.name, &mailbox.addresses())
-                .await?,
-        );
-        let state = self
-            .password_state(gate, attempt, Action::PasswordReset, &new, Some(user.id))
-            .await
-            .map_err(PasswordProblem::Refused)?;
+        let counter = self.config().limits.passwords_of_link(&stored);
+        let _counted = case.take(&[counter]).await.of(user.id)?;
+        let mailbox = self.identity.mailbox(&user).await?;
+        let addresses = mailbox.addresses();
+        let asker = self.identity.inner.passwords.known(&user.name);
+        let hashed = self.hash_new_password(asker, &new, &user.name, &addresses);
+        let password_hash = Secret::new(hashed.await.map_err(PasswordProblem::from)?);
+        let state = self.password_state(case, &new, Some(user.id)).await?;
         let target = ResetPassword {
             user: user.id,
             link: stored,
             password_hash,
         };
-        let permit = gate
-            .decide(attempt, &person(&user, state), target)
-            .await
-            .map_err(PasswordProblem::Refused)?;
+        let permit = case.decide(&person(&user, state), target).await?;
 
         let (target, now) = (permit.target(), permit.at());
         let mut unit = permit.begin(self.storage()).await?;
@@ -315,7 +299,7 @@ impl Identity {
             .filter(is_there)
             .ok_or(PasswordProblem::UnknownLink)?;
         let link = unit
-            .take_link(&target.link, PASSWORD_RESET, self.now())
+            .take_link(&target.link, LinkPurpose::PasswordReset, self.now())
             .await?
             .ok_or(PasswordProblem::UnknownLink)?;
         // Where the link went, if that is not where mails go now: whoever secured the account
@@ -342,8 +326,8 @@ impl Identity {
             target.user,
             &browser,
             now,
-            &attempt.remote_address.to_string(),
-            &attempt.user_agent,
+            &case.attempt.remote_address.to_string(),
+            &case.attempt.user_agent,
             true,
         )
         .await?;
@@ -376,8 +360,8 @@ impl Identity {
     /// A link for a new password, as a whole address for a mail, made in the unit of the
     /// change that the mail tells of. It counts for [`LINK_LIFETIME`]. Mailed to `address`, it
     /// also makes that the primary one again; not so if that is empty.
-    pub(crate) async fn password_link(
-        &self,
+    pub(crate) async fn link_to_reset(
+        self,
         unit: &mut UnitOfWork,
         user: UserId,
         at: Timestamp,
@@ -386,7 +370,9 @@ impl Identity {
         let (secret, stored) = opaque::generate();
         unit.create_link(&new_link(&stored, Some(user), address, at))
             .await?;
-        Ok(Secret::new(self.link("/password/reset", secret.expose()).1))
+        Ok(Secret::new(
+            self.identity.link("/password/reset", secret.expose()).1,
+        ))
     }
 }
 
@@ -411,7 +397,7 @@ fn new_link<'a>(
 ) -> NewLink<'a> {
     NewLink {
         secret,
-        purpose: PASSWORD_RESET,
+        purpose: LinkPurpose::PasswordReset,
         user,
         data: address,
         created_at: at,

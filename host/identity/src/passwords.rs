@@ -16,7 +16,7 @@ use storage::Secret;
 use turns::{Account, Asker, Bounds, Full, Place, Places, Waiting};
 use zeroize::Zeroizing;
 
-use crate::Identity;
+use crate::password_change::Passwords;
 
 pub use form::is_same;
 pub(crate) use form::normalized;
@@ -123,10 +123,10 @@ impl From<Busy> for NotHashed {
     }
 }
 
-impl Identity {
+impl Passwords<'_> {
     /// The hash of a new password of a user with this name and these addresses, if it is suitable.
     pub(crate) async fn hash_new_password(
-        &self,
+        self,
         asker: Asker,
         password: &Secret<String>,
         name: &UserName,
@@ -135,6 +135,7 @@ impl Identity {
         check_suitable(password, name)?;
         let known = strength::known_words(name, addresses, &self.config().token_location);
         Ok(self
+            .identity
             .inner
             .passwords
             .turn(asker)
@@ -145,7 +146,7 @@ impl Identity {
 
     /// Whether it would be hashed.
     pub(crate) async fn check_new_password(
-        &self,
+        self,
         asker: Asker,
         password: &Secret<String>,
         name: &UserName,
@@ -155,6 +156,7 @@ impl Identity {
         let known = strength::known_words(name, addresses, &self.config().token_location);
         let password = password.clone();
         Ok(self
+            .identity
             .inner
             .passwords
             .turn(asker)
@@ -176,7 +178,7 @@ impl From<Full> for Busy {
 }
 
 /// The one place where passwords are hashed.
-pub(crate) struct Passwords {
+pub(crate) struct Hashing {
     hasher: Argon2<'static>,
     /// A hash that nothing verifies against, as costly as a real one.
     dummy: Secret<String>,
@@ -198,17 +200,17 @@ pub(crate) enum Match {
 /// Somebody who waits for a hash.
 #[must_use = "whoever is not awaited gives up"]
 pub(crate) struct Queued<'a> {
-    passwords: &'a Passwords,
+    passwords: &'a Hashing,
     waiting: Waiting,
 }
 
 /// The right to compute one hash now.
 pub(crate) struct Turn<'a> {
-    passwords: &'a Passwords,
+    passwords: &'a Hashing,
     place: Place,
 }
 
-impl Passwords {
+impl Hashing {
     /// Fails when argon2 refuses the parameters.
     pub(crate) fn new(hashing: PasswordHashing) -> Result<Self, argon2::Error> {
         let params = Params::new(hashing.memory_kib, hashing.iterations, hashing.lanes, None)?;
@@ -379,8 +381,8 @@ mod tests {
         Asker::at([192, 0, 2, number].into(), WAIT)
     }
 
-    fn cheap(at_once: usize, waiting: usize) -> Passwords {
-        Passwords::new(PasswordHashing {
+    fn cheap(at_once: usize, waiting: usize) -> Hashing {
+        Hashing::new(PasswordHashing {
             memory_kib: 8,
             iterations: 1,
             lanes: 1,
@@ -464,7 +466,7 @@ mod tests {
     #[tokio::test]
     async fn only_a_hash_that_is_cheaper_in_every_way_is_outdated() {
         let of = |memory_kib, iterations| {
-            Passwords::new(PasswordHashing {
+            Hashing::new(PasswordHashing {
                 memory_kib,
                 iterations,
                 lanes: 1,
@@ -527,7 +529,7 @@ mod tests {
 
     #[tokio::test]
     async fn more_than_may_wait_are_sent_away() {
-        let passwords = Passwords::new(PasswordHashing {
+        let passwords = Hashing::new(PasswordHashing {
             memory_kib: 8,
             iterations: 1,
             lanes: 1,
@@ -573,7 +575,7 @@ mod tests {
     #[test]
     fn parameters_that_argon2_refuses_are_refused() {
         assert!(
-            Passwords::new(PasswordHashing {
+            Hashing::new(PasswordHashing {
                 memory_kib: 1,
                 ..PasswordHashing::default()
             })

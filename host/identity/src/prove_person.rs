@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use gate::{Attempt, Gate, Refusal};
+use gate::Refusal;
 use model::audit::{Actor, AuditEvent, EventKind};
 use model::email::comparable;
 use model::{
@@ -18,7 +18,8 @@ use crate::devices::host_of;
 use crate::limits::{self, Counter, Known, TooMany};
 use crate::passwords::{Busy, MAX_BYTES, Match};
 use crate::refusals::Failure;
-use crate::{Identity, opaque, totp};
+use crate::request::{Concerning, Ending, RequestContext, Stop, UseCase};
+use crate::{opaque, totp};
 
 /// What a person typed.
 pub(crate) struct Proof<'a> {
@@ -74,8 +75,14 @@ impl From<Refusal> for NotProven {
     }
 }
 
+impl Ending for NotProven {
+    fn of_storage(error: StorageError) -> Stop<Self> {
+        Stop::Storage(error, None)
+    }
+}
+
 /// A TOTP code that was verified and not yet used up. It authorises nothing until
-/// [`Identity::spend_code`] accepted it, which it does once.
+/// [`Proofs::spend_code`] accepted it, which it does once.
 #[derive(Debug)]
 #[must_use = "a code that is not spent can be sent again"]
 pub struct UnspentCode {
@@ -174,7 +181,12 @@ impl From<Busy> for Problem {
     }
 }
 
-impl Identity {
+crate::areas::area! {
+    /// What people prove themselves with: passwords and codes, counted and compared.
+    Proofs
+}
+
+impl Proofs<'_> {
     /// Proves a person by password and TOTP code, for this request alone: no session
     /// remains. Yields credential `session` with the assurance of now. For a user without
     /// any second factor the assurance carries none, and it is for the policies to require
@@ -191,19 +203,24 @@ impl Identity {
     /// and the change: what is refused or cannot be done costs nobody a code, and no code
     /// authorises two actions.
     pub async fn prove_person(
-        &self,
-        gate: &Gate,
-        attempt: &Attempt,
+        self,
+        context: RequestContext<'_>,
         action: Action,
         sent: PersonalProof<'_>,
     ) -> Result<(Caller, Option<UnspentCode>), NotProven> {
-        let credential = CredentialKind::Session;
-        if !gate.may_permit(attempt, action, credential) {
-            return Err(self
-                .refuse_counted(gate, attempt, action, Failure::person_not_accepted())
-                .await
-                .into());
-        }
+        let case = self
+            .identity
+            .use_case(context, action, CredentialKind::Session);
+        let proven = self.prove_for_call(&case, sent);
+        case.answer(proven.await).await
+    }
+
+    async fn prove_for_call(
+        self,
+        case: &UseCase<'_>,
+        sent: PersonalProof<'_>,
+    ) -> Result<(Caller, Option<UnspentCode>), Stop<NotProven>> {
+        case.expect_person()?;
         let PersonalProof {
             user_name,
             password,
@@ -218,78 +235,68 @@ impl Identity {
             asks_for_code: true,
             place: Place::CommandLine(device),
         };
-        let failure = match self.prove(attempt.remote_address, proof).await {
-            Ok(proven) => {
-                if proven.code.is_some() {
-                    self.admit_device(
-                        gate,
-                        attempt,
-                        action,
-                        &proven.user,
-                        device,
-                        host.and_then(host_of),
-                    )
-                    .await?;
-                }
-                let second_factor = proven.code.as_ref().map(|_| FactorUse {
-                    factor: Factor::Totp,
-                    at: attempt.at,
-                });
-                let password_state = self
-                    .password_state(gate, attempt, action, password, Some(proven.user.id))
-                    .await?;
-                let assurance = Assurance {
-                    password_at: Some(attempt.at),
-                    second_factor,
-                    password_state,
-                };
-                let caller = Caller {
-                    credential,
-                    principal: Principal::User(proven.user.facts()),
-                    token: None,
-                    session: None,
-                    assurance,
-                };
-                return Ok((
-                    self.admit(gate, attempt, action, caller).await?,
-                    proven.code,
-                ));
-            }
-            Err(problem) => problem.into_failure(credential, Failure::person),
+        let at = case.attempt.at;
+        let Proven { user, code } = self
+            .prove(case.attempt.remote_address, proof)
+            .await
+            .map_err(|problem| problem.into_failure(case.credential, Failure::person))?;
+        if code.is_some() {
+            self.admit_device(case, &user, device, host.and_then(host_of))
+                .await?;
+        }
+        let second_factor = code.as_ref().map(|_| FactorUse {
+            factor: Factor::Totp,
+            at,
+        });
+        let password_state = self
+            .identity
+            .passwords()
+            .password_state(case, password, Some(user.id))
+            .await?;
+        let assurance = Assurance {
+            password_at: Some(at),
+            second_factor,
+            password_state,
         };
-        Err(self.refuse(gate, attempt, action, failure).await.into())
+        let caller = Caller {
+            credential: case.credential,
+            principal: Principal::User(user.facts()),
+            token: None,
+            session: None,
+            assurance,
+        };
+        Ok((case.admit(caller).await?, code))
     }
 
     /// Lets in a command line that its user confirmed, and one of a user who cannot be asked.
     /// Every other is refused before anything is decided, and its user is asked by mail.
     async fn admit_device(
-        &self,
-        gate: &Gate,
-        attempt: &Attempt,
-        action: Action,
+        self,
+        case: &UseCase<'_>,
         user: &UserRow,
         secret: Option<&str>,
         host: Option<&str>,
-    ) -> Result<(), NotProven> {
-        let found = async {
-            let device = self
-                .device_of(user.id, DeviceKind::CommandLine, secret)
-                .await?;
-            let must_be_confirmed = self.must_be_confirmed(user, &device).await?;
-            Ok::<_, StorageError>((device, must_be_confirmed))
-        };
-        let (device, must_be_confirmed) = match found.await {
-            Ok(found) => found,
-            Err(error) => {
-                let failure = Failure::unavailable(CredentialKind::Session, &error).of(user.id);
-                return Err(self.refuse(gate, attempt, action, failure).await.into());
-            }
-        };
-        if must_be_confirmed {
+    ) -> Result<(), Stop<NotProven>> {
+        let device = self
+            .identity
+            .devices()
+            .device_of(user.id, DeviceKind::CommandLine, secret)
+            .await
+            .of(user.id)?;
+        if self
+            .identity
+            .devices()
+            .must_be_confirmed(user, &device)
+            .await
+            .of(user.id)?
+        {
             return Err(self
-                .refuse_command_line(gate, attempt, action, user, device, host)
+                .identity
+                .devices()
+                .refuse_command_line(case, user, device, host)
                 .await);
         }
+        let attempt = case.attempt;
         if device.is_confirmed()
             && let Err(error) = self
                 .storage()
@@ -310,24 +317,27 @@ impl Identity {
     /// Uses up a code, once and for all: of any number of requests that carry it, one gets
     /// past this. The others are refused like those with a wrong code.
     pub async fn spend_code(
-        &self,
-        gate: &Gate,
-        attempt: &Attempt,
+        self,
+        context: RequestContext<'_>,
         action: Action,
         code: &UnspentCode,
     ) -> Result<(), Refusal> {
-        let failure = match self.accept_code(attempt.remote_address, code).await {
-            Ok(true) => return Ok(()),
-            Ok(false) => Failure::person("code-used-before", Some(code.user)),
-            Err(error) => Failure::unavailable(CredentialKind::Session, &error),
+        let case = self
+            .identity
+            .use_case(context, action, CredentialKind::Session);
+        let spent = async {
+            match self.accept_code(case.attempt.remote_address, code).await? {
+                true => Ok(()),
+                false => Err(Failure::person("code-used-before", Some(code.user)).into()),
+            }
         };
-        Err(self.refuse(gate, attempt, action, failure).await)
+        case.answer(spent.await).await
     }
 
     /// Whether the code was not used before; it is used up now. One that was is counted like a
     /// wrong one, so that nobody tries old codes without an end.
     pub(crate) async fn accept_code(
-        &self,
+        self,
         address: IpAddr,
         code: &UnspentCode,
     ) -> Result<bool, StorageError> {
@@ -358,7 +368,7 @@ impl Identity {
     ///
     /// The clock is asked here and not when the request began: a body that is sent slowly
     /// must not keep an old code alive.
-    pub(crate) async fn prove(&self, address: IpAddr, proof: Proof<'_>) -> Result<Proven, Problem> {
+    pub(crate) async fn prove(self, address: IpAddr, proof: Proof<'_>) -> Result<Proven, Problem> {
         let name = Login::parse(proof.user_name);
         let limits = &self.config().limits;
         let (known, its_user) = match proof.place {
@@ -403,10 +413,10 @@ impl Identity {
         }
         // A place in the queue before any row: whoever finds none leaves nothing behind.
         let asker = match &its_user {
-            Some(user) => self.inner.passwords.known(user),
-            None => self.inner.passwords.stranger(address),
+            Some(user) => self.identity.inner.passwords.known(user),
+            None => self.identity.inner.passwords.stranger(address),
         };
-        let queued = self.inner.passwords.queue(asker)?;
+        let queued = self.identity.inner.passwords.queue(asker)?;
         if let Err(too_many) = limits::take(self.storage(), &checks, self.now()).await? {
             return Err(self.too_many(&name, too_many).await?);
         }
@@ -431,7 +441,11 @@ impl Identity {
         let is_right_password = matched != Match::No && is_short_enough;
         let enrolled = user.as_ref().and_then(|user| user.totp_secret.as_ref());
         let step = proof.totp_code.map(|code| {
-            totp::matched_step(enrolled.unwrap_or(&self.inner.dummy_totp), code, self.now())
+            totp::matched_step(
+                enrolled.unwrap_or(&self.identity.inner.dummy_totp),
+                code,
+                self.now(),
+            )
         });
 
         if !is_right_password {
@@ -489,9 +503,9 @@ impl Identity {
             return wrong("factor-needs-browser");
         }
         taken.give_back(self.storage()).await?;
-        if let Some(outdated) = enabled_hash
-            .filter(|stored| matched == Match::AsTyped || self.inner.passwords.is_outdated(stored))
-        {
+        if let Some(outdated) = enabled_hash.filter(|stored| {
+            matched == Match::AsTyped || self.identity.inner.passwords.is_outdated(stored)
+        }) {
             user.password_hash = self
                 .rehash(asker, user.id, password, &outdated)
                 .await
@@ -501,16 +515,12 @@ impl Identity {
     }
 
     /// Whose password cannot be tried any more, so that they read of it.
-    async fn too_many(
-        &self,
-        login: &Login<'_>,
-        too_many: TooMany,
-    ) -> Result<Problem, StorageError> {
+    async fn too_many(self, login: &Login<'_>, too_many: TooMany) -> Result<Problem, StorageError> {
         let user = self.named(login).await?.map(|user| user.id);
         Ok(Problem::TooMany { too_many, user })
     }
 
-    pub(crate) async fn named(&self, login: &Login<'_>) -> Result<Option<UserRow>, StorageError> {
+    pub(crate) async fn named(self, login: &Login<'_>) -> Result<Option<UserRow>, StorageError> {
         match login {
             Login::Name(name) => self.storage().user_by_name(name).await,
             Login::Email(address) => self.storage().user_by_email(address).await,
@@ -521,7 +531,7 @@ impl Identity {
     /// The browser or command line, and its user, if the user who is named confirmed it. The same statements
     /// for a name that nobody has.
     async fn known_device(
-        &self,
+        self,
         login: &Login<'_>,
         kind: DeviceKind,
         secret: &str,
@@ -541,13 +551,13 @@ impl Identity {
     /// Hashes a password that was proven with the cost and in the form of today: now is the only time that it
     /// is known. Who proves it is not kept from anything if that fails. The new hash, if it counts.
     async fn rehash(
-        &self,
+        self,
         asker: Asker,
         user: UserId,
         password: Secret<String>,
         outdated: &Secret<String>,
     ) -> Option<Secret<String>> {
-        let turn = self.inner.passwords.turn(asker).await.ok()?;
+        let turn = self.identity.inner.passwords.turn(asker).await.ok()?;
         let hash = Secret::new(turn.hash(password).await);
         let replace = async {
             let mut unit = self.storage().begin().await?;

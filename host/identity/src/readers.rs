@@ -10,12 +10,13 @@
 
 use std::borrow::Cow;
 
-use gate::{Attempt, Gate, Refusal, RefusalKind, SetAside};
+use gate::{Attempt, Refusal, RefusalKind, SetAside};
 use model::{Action, Caller, CredentialKind};
 
 use crate::prove_person::Login;
 use crate::refusals::Failure;
-use crate::{Identity, InvalidAuthorization, Presented};
+use crate::request::{RequestContext, Stop, UseCase};
+use crate::{InvalidAuthorization, Presented};
 
 /// A credential that came with a read and was not accepted.
 #[derive(Debug)]
@@ -25,25 +26,31 @@ pub struct Unaccepted {
     named: Option<String>,
 }
 
-impl Identity {
+crate::areas::area! {
+    /// Who reads the index and its files.
+    Readers
+}
+
+impl Readers<'_> {
     /// Who reads. What is not accepted makes an anonymous caller, is noted in the attempt, and
-    /// is to be shown to [`Identity::reads`] or [`Identity::does_not_read`] afterwards.
-    pub async fn authenticate_reader(
-        &self,
+    /// is to be shown to [`Readers::permitted`] or [`Readers::refused`] afterwards.
+    pub async fn authenticate(
+        self,
         attempt: &Attempt,
         presented: Result<Presented, InvalidAuthorization>,
         action: Action,
     ) -> (Caller, Option<Unaccepted>) {
         let (authenticated, named) = match presented {
             Ok(Presented::None) => return (Caller::anonymous(), None),
-            Ok(Presented::Session(cookie)) => {
-                (self.verify_session(&cookie, attempt.at).await, None)
-            }
-            Ok(Presented::Token(text)) => (self.verify_token(&text).await, None),
+            Ok(Presented::Session(cookie)) => (
+                self.identity.verify_session(&cookie, attempt.at).await,
+                None,
+            ),
+            Ok(Presented::Token(text)) => (self.identity.verify_token(&text).await, None),
             Ok(Presented::Basic { user, password }) => {
                 let looks_like_token = [&user, password.expose()]
                     .into_iter()
-                    .any(|text| self.looks_like_token(text));
+                    .any(|text| self.identity.looks_like_token(text));
                 (
                     Err(Failure::password_not_accepted(action, looks_like_token)),
                     Some(user),
@@ -75,55 +82,47 @@ impl Identity {
     /// Notes what came with a read that was permitted; `without` says that it was permitted to
     /// anybody. A credential that was accepted and read is audited, and without that there is
     /// no read.
-    pub async fn reads(
-        &self,
-        gate: &Gate,
-        attempt: &Attempt,
+    pub async fn permitted(
+        self,
+        context: RequestContext<'_>,
         action: Action,
         caller: &Caller,
         without: bool,
         unaccepted: Option<&Unaccepted>,
     ) -> Result<(), Refusal> {
-        match unaccepted {
-            Some(unaccepted) => self.note_unread_password(gate, attempt, action, unaccepted),
-            None if !without
-                && is_header(caller)
-                && gate.recorder().wants_reader(attempt, caller, action) =>
-            {
-                self.audit_admission(gate, attempt, action, caller).await?;
-            }
-            None => {}
+        let case = self.identity.use_case(context, action, caller.credential);
+        if let Some(unaccepted) = unaccepted {
+            self.note_unread_password(&case, unaccepted);
+            return Ok(());
         }
-        Ok(())
+        if without {
+            return Ok(());
+        }
+        case.answer(audit_reader(&case, caller).await.map_err(Stop::from))
+            .await
     }
 
     /// Records and counts what came with a read that was refused. What the client is told is
     /// what was wrong with its credential, where that was not accepted.
-    pub async fn does_not_read(
-        &self,
-        gate: &Gate,
-        attempt: &Attempt,
+    pub async fn refused(
+        self,
+        context: RequestContext<'_>,
         action: Action,
         caller: &Caller,
         unaccepted: Option<&Unaccepted>,
         refusal: Refusal,
     ) -> Refusal {
+        let case = self.identity.use_case(context, action, caller.credential);
         let Some(Unaccepted { failure, named }) =
             unaccepted.filter(|_| refusal.kind == RefusalKind::CredentialRequired)
         else {
-            if is_header(caller) && gate.recorder().wants_reader(attempt, caller, action) {
-                return self
-                    .audit_admission(gate, attempt, action, caller)
-                    .await
-                    .err()
-                    .unwrap_or(refusal);
-            }
-            return refusal;
+            return match audit_reader(&case, caller).await {
+                Ok(()) => refusal,
+                Err(failure) => case.refuse(failure).await,
+            };
         };
-        let failure = self
-            .counted(attempt, failure.clone(), named.as_deref())
-            .await;
-        self.audit_failure(gate, attempt, action, &failure).await;
+        let failure = case.counted(failure.clone(), named.as_deref()).await;
+        case.audit_failure(&failure).await;
         let kind = if failure.kind == RefusalKind::Denied {
             RefusalKind::CredentialRequired
         } else {
@@ -141,13 +140,7 @@ impl Identity {
     ///
     /// Beside the request, which takes no longer for a name that somebody has; and one at a
     /// time, so that a flood of them is no flood of queries.
-    fn note_unread_password(
-        &self,
-        gate: &Gate,
-        attempt: &Attempt,
-        action: Action,
-        unaccepted: &Unaccepted,
-    ) {
+    fn note_unread_password(self, case: &UseCase<'_>, unaccepted: &Unaccepted) {
         let Unaccepted {
             failure,
             named: Some(name),
@@ -155,19 +148,20 @@ impl Identity {
         else {
             return;
         };
-        let Ok(turn) = self.inner.noting.clone().try_acquire_owned() else {
+        let Ok(turn) = self.identity.inner.noting.clone().try_acquire_owned() else {
             return;
         };
-        let (identity, gate, attempt, name, why) = (
-            self.clone(),
-            gate.clone(),
-            attempt.clone(),
+        let (identity, gate, attempt, action, name, why) = (
+            self.identity.clone(),
+            case.gate.clone(),
+            case.attempt.clone(),
+            case.action,
             name.clone(),
             failure.why,
         );
         tokio::spawn(async move {
             let _turn = turn;
-            let user = match identity.named(&Login::parse(&name)).await {
+            let user = match identity.proofs().named(&Login::parse(&name)).await {
                 Ok(Some(user)) => user.id,
                 Ok(None) => return,
                 Err(error) => {
@@ -189,6 +183,15 @@ impl Identity {
             }
         });
     }
+}
+
+/// Records that a caller with a header reads, or tries to.
+async fn audit_reader(case: &UseCase<'_>, caller: &Caller) -> Result<(), Failure> {
+    let recorder = case.gate.recorder();
+    if is_header(caller) && recorder.wants_reader(case.attempt, caller, case.action) {
+        case.audit_admission(caller).await?;
+    }
+    Ok(())
 }
 
 /// Whether a caller came by a header. Whoever has a session was audited when it began.

@@ -1,23 +1,25 @@
 //! Recovery of an account by staff: announced, delayed, audited. Staff never see a secret:
 //! what comes of it is a link to the account's own address.
 
-use gate::{Attempt, Gate, Permit, Refusal, Target, TargetFacts};
+use gate::{Permit, Refusal, Target, TargetFacts};
 use model::audit::{Actor, AuditEvent, EventKind};
 use model::mail::{Mail, MailField, MailKind};
-use model::{Action, PasswordState, RecoveryId, Timestamp, UserId, UserName};
+use model::{
+    Action, LinkPurpose, PasswordDisabled, PasswordState, RecoveryId, Timestamp, UserId, UserName,
+};
 use serde_json::json;
 use storage::links::NewLink;
 use storage::recoveries::{NewRecovery, RecoveryOutcome, RecoveryRow};
+use storage::users::UserRow;
 use storage::{Conflict, SecretHash, StorageError};
 
 use crate::accounts::notices::{Mailbox, at, enqueue, to_the_second};
 use crate::accounts::{event, person};
 use crate::limits::{self, TooMany};
 use crate::password_reset::LINK_LIFETIME;
-use crate::{Account, AccountView, Identity, OwnSession, opaque};
+use crate::request::RequestContext;
+use crate::{Account, AccountView, OwnSession, opaque};
 
-/// The purpose of the links in storage.
-const RECOVERY_CANCEL: &str = "recovery-cancel";
 /// Recoveries completed in one go.
 const AT_ONCE: u32 = 50;
 
@@ -121,7 +123,11 @@ impl From<StorageError> for RecoveryError {
 }
 
 /// Stop a recovery of one's own account, by the mailed link.
-struct StopRecovery;
+struct StopRecovery {
+    link: SecretHash,
+    recovery: RecoveryRow,
+    user: UserRow,
+}
 
 impl Target for RecoverAccount {
     fn facts(&self) -> TargetFacts<'_> {
@@ -159,13 +165,15 @@ impl Target for ListRecoveries {
 /// then: a server completes it some seconds later, or when it is back.
 const LATEST_MS: i64 = 7 * 24 * 3600 * 1000;
 
-impl Identity {
+crate::areas::area! {
+    /// Recoveries of accounts by staff.
+    Recoveries
+}
+
+impl Recoveries<'_> {
     /// Announces a recovery to every verified address of the user. It happens after the
     /// configured wait unless it is stopped.
-    pub async fn start_recovery(
-        &self,
-        permit: Permit<RecoverAccount>,
-    ) -> Result<RecoveryId, RecoveryError> {
+    pub async fn start(self, permit: Permit<RecoverAccount>) -> Result<RecoveryId, RecoveryError> {
         let RecoverAccount { user, reason } = permit.target();
         let reason = reason.trim();
         if !is_reason(reason) {
@@ -199,7 +207,7 @@ impl Identity {
                 return Err(RecoveryError::NotStaff);
             }
         };
-        let mailbox = self.mailbox(&user).await?;
+        let mailbox = self.identity.mailbox(&user).await?;
         // The link for a new password will go to the primary one.
         if mailbox.primary().is_none() {
             return Err(RecoveryError::NobodyToTell);
@@ -232,7 +240,7 @@ impl Identity {
             mailbox.user_name(),
             (MailField::Reason, reason.to_owned()),
             (MailField::EffectiveAt, to_the_second(effective_at)),
-            self.link("/recovery/cancel", secret.expose()),
+            self.identity.link("/recovery/cancel", secret.expose()),
             at(now),
         ];
         let mail = Mail::new(MailKind::RecoveryStarted, words);
@@ -249,7 +257,7 @@ impl Identity {
         let data = id.to_string();
         let link = NewLink {
             secret: &stored,
-            purpose: RECOVERY_CANCEL,
+            purpose: LinkPurpose::RecoveryCancel,
             user: Some(user.id),
             data: &data,
             created_at: now,
@@ -266,22 +274,18 @@ impl Identity {
     }
 
     /// Stops a recovery that waits.
-    pub async fn cancel_recovery(
-        &self,
-        permit: Permit<CancelRecovery>,
-    ) -> Result<(), RecoveryError> {
+    pub async fn cancel(self, permit: Permit<CancelRecovery>) -> Result<(), RecoveryError> {
         let recovery = self
             .storage()
             .recovery(permit.target().recovery)
             .await?
             .ok_or(RecoveryError::UnknownRecovery)?;
-        self.stop_recovery(&permit, &recovery, None, "the staff")
-            .await
+        self.stop(&permit, &recovery, None, "the staff").await
     }
 
     /// Recoveries for staff, the newest first.
-    pub async fn recoveries(
-        &self,
+    pub async fn list(
+        self,
         permit: Permit<ListRecoveries>,
     ) -> Result<Vec<ListedRecovery>, StorageError> {
         let listed = |row: RecoveryRow| ListedRecovery {
@@ -305,7 +309,7 @@ impl Identity {
 
     /// Who has this name, for staff who recover accounts.
     pub async fn user_to_recover(
-        &self,
+        self,
         _permit: &Permit<ListRecoveries>,
         name: &UserName,
     ) -> Result<Option<UserId>, StorageError> {
@@ -314,31 +318,22 @@ impl Identity {
     }
 
     /// The recovery that a mailed link would stop. Changes nothing.
-    pub async fn announced_recovery(
-        &self,
-        link: &str,
-    ) -> Result<Option<AnnouncedRecovery>, StorageError> {
+    pub async fn announced(self, link: &str) -> Result<Option<AnnouncedRecovery>, StorageError> {
         let announced = |row: RecoveryRow| AnnouncedRecovery {
             user: row.user_name,
             reason: row.reason,
             effective_at: row.effective_at,
         };
-        Ok(self
-            .running_recovery(link)
-            .await?
-            .map(|(_, row)| announced(row)))
+        Ok(self.running(link).await?.map(|(_, row)| announced(row)))
     }
 
-    async fn running_recovery(
-        &self,
-        link: &str,
-    ) -> Result<Option<(SecretHash, RecoveryRow)>, StorageError> {
+    async fn running(self, link: &str) -> Result<Option<(SecretHash, RecoveryRow)>, StorageError> {
         let Some(stored) = opaque::hash(link) else {
             return Ok(None);
         };
         let Some(row) = self
             .storage()
-            .link(&stored, RECOVERY_CANCEL, self.now())
+            .link(&stored, LinkPurpose::RecoveryCancel, self.now())
             .await?
         else {
             return Ok(None);
@@ -355,59 +350,55 @@ impl Identity {
     }
 
     /// Stops a recovery by the mailed link. `UnknownRecovery` for a link that does not count.
-    pub async fn cancel_recovery_by_link(
-        &self,
-        gate: &Gate,
-        attempt: &Attempt,
+    pub async fn cancel_by_link(
+        self,
+        context: RequestContext<'_>,
         link: &str,
     ) -> Result<(), RecoveryError> {
-        let (stored, recovery) = self
-            .running_recovery(link)
+        let target = self
+            .to_stop(link)
             .await?
             .ok_or(RecoveryError::UnknownRecovery)?;
-        let user = self
-            .storage()
-            .user(recovery.user)
-            .await?
-            .ok_or(RecoveryError::UnknownRecovery)?;
+        let caller = person(&target.user, PasswordState::Unchecked);
+        let RequestContext { gate, attempt } = context;
         let permit = gate
-            .decide(
-                attempt,
-                &person(&user, PasswordState::Unchecked),
-                StopRecovery,
-            )
+            .decide(attempt, &caller, target)
             .await
             .map_err(RecoveryError::Refused)?;
-        self.stop_recovery(
-            &permit,
-            &recovery,
-            Some(&stored),
-            "the link that was mailed",
-        )
-        .await
+        let (target, permit) = permit.split();
+        let StopRecovery { link, recovery, .. } = &target;
+        self.stop(&permit, recovery, Some(link), "the link that was mailed")
+            .await
+    }
+
+    /// What a mailed link would stop, and whose account it is.
+    async fn to_stop(self, link: &str) -> Result<Option<StopRecovery>, StorageError> {
+        let Some((link, recovery)) = self.running(link).await? else {
+            return Ok(None);
+        };
+        let user = self.storage().user(recovery.user).await?;
+        Ok(user.map(|user| StopRecovery {
+            link,
+            recovery,
+            user,
+        }))
     }
 
     /// The recovery of an account that waits, if there is one.
-    pub async fn recovery_of(
-        &self,
-        view: AccountView,
-    ) -> Result<Option<AnnouncedRecovery>, StorageError> {
-        self.waiting_recovery(view.user()).await
+    pub async fn of(self, view: AccountView) -> Result<Option<AnnouncedRecovery>, StorageError> {
+        self.waiting(view.user()).await
     }
 
     /// The recovery of one's own account that waits, for a notice on pages that were decided for
     /// something else: whoever is logged in reads of it wherever they look.
-    pub async fn recovery_announced_in(
-        &self,
+    pub async fn announced_in(
+        self,
         session: OwnSession,
     ) -> Result<Option<AnnouncedRecovery>, StorageError> {
-        self.waiting_recovery(session.account().id()).await
+        self.waiting(session.account().id()).await
     }
 
-    async fn waiting_recovery(
-        &self,
-        user: UserId,
-    ) -> Result<Option<AnnouncedRecovery>, StorageError> {
+    async fn waiting(self, user: UserId) -> Result<Option<AnnouncedRecovery>, StorageError> {
         let announced = |row: RecoveryRow| AnnouncedRecovery {
             user: row.user_name,
             reason: row.reason,
@@ -417,10 +408,7 @@ impl Identity {
     }
 
     /// Stops the recovery of the account of who is logged in. `UnknownRecovery` if none waits.
-    pub async fn stop_own_recovery(
-        &self,
-        permit: Permit<StopOwnRecovery>,
-    ) -> Result<(), RecoveryError> {
+    pub async fn stop_own(self, permit: Permit<StopOwnRecovery>) -> Result<(), RecoveryError> {
         let user = permit.target().account.id();
         let recovery = self
             .storage()
@@ -428,12 +416,12 @@ impl Identity {
             .await?
             .filter(|_| permit.target().account.is_own(&permit))
             .ok_or(RecoveryError::UnknownRecovery)?;
-        self.stop_recovery(&permit, &recovery, None, "its owner, logged in")
+        self.stop(&permit, &recovery, None, "its owner, logged in")
             .await
     }
 
-    pub(crate) async fn stop_recovery<T>(
-        &self,
+    pub(crate) async fn stop<T>(
+        self,
         permit: &Permit<T>,
         recovery: &RecoveryRow,
         link: Option<&SecretHash>,
@@ -446,7 +434,7 @@ impl Identity {
             .await?
             .ok_or(RecoveryError::UnknownRecovery)?;
         if let Some(link) = link {
-            unit.take_link(link, RECOVERY_CANCEL, self.now())
+            unit.take_link(link, LinkPurpose::RecoveryCancel, self.now())
                 .await?
                 .ok_or(RecoveryError::UnknownRecovery)?;
         }
@@ -456,7 +444,8 @@ impl Identity {
         {
             return Err(RecoveryError::UnknownRecovery);
         }
-        unit.drop_links(user.id, Some(RECOVERY_CANCEL)).await?;
+        unit.drop_links(user.id, Some(LinkPurpose::RecoveryCancel))
+            .await?;
         let mailbox = Mailbox {
             user: user.id,
             name: user.name,
@@ -482,10 +471,10 @@ impl Identity {
 
     /// Completes the recoveries whose time has come; how many. For a task in the background,
     /// on any number of servers. One that fails keeps no other from being completed.
-    pub async fn complete_due_recoveries(&self) -> Result<u64, StorageError> {
+    pub async fn complete_due(self) -> Result<u64, StorageError> {
         let mut completed = 0;
         for recovery in self.storage().due_recoveries(self.now(), AT_ONCE).await? {
-            match self.complete_recovery(&recovery).await {
+            match self.complete(&recovery).await {
                 Ok(done) => completed += u64::from(done),
                 Err(error) => {
                     tracing::error!(%error, recovery = %recovery.id, "a recovery could not be completed")
@@ -497,7 +486,7 @@ impl Identity {
 
     /// Removes what the owner has lost and what somebody else may have got, and mails a link
     /// for a new password. False when another server was first, or it was stopped.
-    async fn complete_recovery(&self, recovery: &RecoveryRow) -> Result<bool, StorageError> {
+    async fn complete(self, recovery: &RecoveryRow) -> Result<bool, StorageError> {
         let now = self.now();
         let emails = self.storage().emails(recovery.user).await?;
         let mut unit = self.storage().begin().await?;
@@ -518,12 +507,20 @@ impl Identity {
         let had_totp = unit.remove_totp(user.id, false).await?;
         let keys = unit.remove_keys(user.id).await?;
         unit.replace_recovery_codes(user.id, &[], now).await?;
-        unit.disable_password(user.id, "recovery").await?;
+        unit.disable_password(user.id, PasswordDisabled::Recovery)
+            .await?;
         let ended = self
+            .identity
+            .passwords()
             .end_what_was_begun(&mut unit, user.id, None, None)
             .await?;
-        unit.drop_links(user.id, Some(RECOVERY_CANCEL)).await?;
-        let link = self.password_link(&mut unit, user.id, now, "").await?;
+        unit.drop_links(user.id, Some(LinkPurpose::RecoveryCancel))
+            .await?;
+        let link = self
+            .identity
+            .passwords()
+            .link_to_reset(&mut unit, user.id, now, "")
+            .await?;
         let words = [
             mailbox.user_name(),
             (MailField::Link, link.expose().clone()),

@@ -1,22 +1,17 @@
-//! The texts of refusals, in one place, and the one way in which this crate refuses.
+//! The texts of refusals, in one place.
 //!
 //! What a text says depends on what was sent, never on what is stored: an unknown user and
 //! a wrong password, an unknown token and a revoked one read the same. The audit log has
 //! the difference.
 
-use gate::recorder::actor_of;
-use gate::{Attempt, Gate, Page, Reason, Refusal, RefusalKind};
+use gate::{Page, Reason, RefusalKind};
 use model::action::Subject;
-use model::audit::{AuditEvent, EventKind};
 use model::time::wait_in_words;
-use model::{Action, Assurance, Caller, CredentialKind, Factor, Principal, TokenId, UserId};
-use serde_json::json;
+use model::{Action, CredentialKind, Factor, TokenId, UserId};
 use storage::StorageError;
 
 use crate::limits::TooMany;
 use crate::presented::InvalidAuthorization;
-use crate::prove_person::Login;
-use crate::{Identity, limits};
 
 /// A credential that was not accepted.
 #[derive(Clone, Debug)]
@@ -404,198 +399,6 @@ fn sentence(text: &str) -> String {
         .next()
         .map(|first| format!("{}{}.", first.to_uppercase(), characters.as_str()))
         .unwrap_or_default()
-}
-
-impl Identity {
-    /// Records a failed authentication and refuses.
-    pub(crate) async fn refuse(
-        &self,
-        gate: &Gate,
-        attempt: &Attempt,
-        action: Action,
-        failure: Failure,
-    ) -> Refusal {
-        self.audit_failure(gate, attempt, action, &failure).await;
-        gate.refuse_as(
-            attempt,
-            &nobody_with(failure.credential),
-            action,
-            failure.kind,
-            failure.reason,
-        )
-        .await
-    }
-
-    /// Records a failed authentication.
-    pub(crate) async fn audit_failure(
-        &self,
-        gate: &Gate,
-        attempt: &Attempt,
-        action: Action,
-        failure: &Failure,
-    ) {
-        let caller = nobody_with(failure.credential);
-        // Who has to wait is refused as often as anybody likes: nobody fills a history with that.
-        let was_looked_at = !matches!(failure.kind, RefusalKind::Limited { .. });
-        let recorder = gate.recorder();
-        let named = failure.user.filter(|user| {
-            recorder.wants_failure_of(
-                *user,
-                failure.why,
-                failure.factor,
-                was_looked_at,
-                attempt.at,
-            )
-        });
-        let user = if was_looked_at { failure.user } else { named };
-        let is_wanted = recorder.wants_refusal(attempt, &caller, action);
-        if !is_wanted && named.is_none() {
-            return;
-        }
-        let event = AuditEvent {
-            at: attempt.at,
-            kind: EventKind::AuthenticationFailed,
-            actor: actor_of(attempt, &caller),
-            user,
-            project: None,
-            decision: Some(attempt.id),
-            detail: json!({
-                "method": failure.credential.as_str(),
-                "second-factor": failure.factor.map(Factor::as_str),
-                "reason": failure.why,
-                "action": action.as_str(),
-                "route": attempt.route,
-            }),
-        };
-        if !is_wanted {
-            // Not waited for: the time of the answer must not tell that it names an account.
-            recorder.note(event);
-        } else if let Err(error) = recorder.audit(event).await {
-            // The answer is a refusal either way; it must not turn into anything else.
-            tracing::error!(decision = %attempt.id, %error, "a failed authentication could not be recorded");
-        }
-    }
-
-    /// Like [`Identity::refuse`], counted: whoever goes on and on is told to wait.
-    pub(crate) async fn refuse_counted(
-        &self,
-        gate: &Gate,
-        attempt: &Attempt,
-        action: Action,
-        failure: Failure,
-    ) -> Refusal {
-        let failure = self.counted(attempt, failure, None).await;
-        self.refuse(gate, attempt, action, failure).await
-    }
-
-    /// Like [`Identity::refuse_counted`], for a password that nobody looks at: whoever was named
-    /// learns of it from their history, because it may lie in a program that they forgot. The
-    /// answer and its time are the same for a name that nobody has.
-    pub(crate) async fn refuse_unread(
-        &self,
-        gate: &Gate,
-        attempt: &Attempt,
-        action: Action,
-        failure: Failure,
-        name: &str,
-    ) -> Refusal {
-        self.answer_evenly(async {
-            let failure = self.counted(attempt, failure, Some(name)).await;
-            self.refuse(gate, attempt, action, failure).await
-        })
-        .await
-    }
-
-    /// Counts a failure against the address that it came from: the same failure, of whoever has
-    /// the name that came with it, or that there were too many.
-    pub(crate) async fn counted(
-        &self,
-        attempt: &Attempt,
-        failure: Failure,
-        name: Option<&str>,
-    ) -> Failure {
-        let counter = self.config().limits.refused_from(attempt.remote_address);
-        let looked = async {
-            Ok(
-                match limits::take(self.storage(), &[counter], self.now()).await? {
-                    Ok(_counted) => Ok(match name {
-                        Some(name) => self.named(&Login::parse(name)).await?.map(|user| user.id),
-                        None => failure.user,
-                    }),
-                    Err(too_many) => Err(too_many),
-                },
-            )
-        };
-        match looked.await {
-            Ok(Ok(user)) => Failure { user, ..failure },
-            Ok(Err(too_many)) => Failure::limited(failure.credential, too_many),
-            Err(error) => Failure::unavailable(failure.credential, &error),
-        }
-    }
-
-    /// Records a successful authentication. Without the record there is none; beyond a rate of
-    /// each user it is counted, and the count is recorded.
-    pub(crate) async fn admit(
-        &self,
-        gate: &Gate,
-        attempt: &Attempt,
-        action: Action,
-        caller: Caller,
-    ) -> Result<Caller, Refusal> {
-        if gate
-            .recorder()
-            .wants_authentication(attempt, &caller, action)
-        {
-            self.audit_admission(gate, attempt, action, &caller).await?;
-        }
-        Ok(caller)
-    }
-
-    /// Records a successful authentication.
-    pub(crate) async fn audit_admission(
-        &self,
-        gate: &Gate,
-        attempt: &Attempt,
-        action: Action,
-        caller: &Caller,
-    ) -> Result<(), Refusal> {
-        let event = AuditEvent {
-            at: attempt.at,
-            kind: EventKind::AuthenticationSucceeded,
-            actor: actor_of(attempt, caller),
-            user: caller.user().map(|user| user.id),
-            project: None,
-            decision: Some(attempt.id),
-            detail: json!({
-                "method": caller.credential.as_str(),
-                "second-factor": caller.assurance.second_factor.map(|used| used.factor.as_str()),
-                "action": action.as_str(),
-                "route": attempt.route,
-            }),
-        };
-        match gate.recorder().audit(event).await {
-            Ok(()) => Ok(()),
-            Err(error) => Err(self
-                .refuse(
-                    gate,
-                    attempt,
-                    action,
-                    Failure::unavailable(caller.credential, &error),
-                )
-                .await),
-        }
-    }
-}
-
-/// Nobody in particular: what the credential claims was not proven.
-fn nobody_with(credential: CredentialKind) -> Caller {
-    Caller {
-        credential,
-        principal: Principal::Anonymous,
-        token: None,
-        session: None,
-        assurance: Assurance::NONE,
-    }
 }
 
 #[cfg(test)]

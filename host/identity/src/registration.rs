@@ -13,12 +13,13 @@
 //! nothing: whoever registers before becomes an ordinary user, and the operator's link for the
 //! first member of staff counts on.
 
-use gate::{Attempt, Gate, Permit, Refusal, Target, TargetFacts};
+use gate::{Attempt, Permit, Refusal, Target, TargetFacts};
 use model::audit::{Actor, AuditEvent, EventKind};
 use model::email::comparable;
 use model::mail::{Mail, MailField, MailKind};
 use model::{
-    Action, Assurance, Caller, CredentialKind, EmailAddress, PasswordState, UserId, UserName,
+    Action, Assurance, Caller, CredentialKind, EmailAddress, LinkPurpose, PasswordState, UserId,
+    UserName,
 };
 use serde_json::json;
 use storage::links::NewLink;
@@ -28,13 +29,10 @@ use storage::{Conflict, Secret, SecretHash, StorageError};
 use crate::accounts::event;
 use crate::accounts::notices::{enqueue, remote_address};
 use crate::limits;
+use crate::opaque;
 use crate::passwords::{Busy, MAX_BYTES, Match, NotHashed, UnsuitablePassword, check_suitable};
 use crate::refusals::Failure;
-use crate::{Identity, opaque};
-
-/// The purposes of the links in storage.
-const REGISTRATION: &str = "registration";
-const FIRST_USER: &str = "first-user";
+use crate::request::{RequestContext, Stop, UseCase, ends_with};
 
 /// How long the links count.
 const LINK_MS: i64 = 24 * 3600 * 1000;
@@ -83,6 +81,26 @@ pub enum RegisterProblem {
     Storage(#[from] StorageError),
 }
 
+impl From<Refusal> for RegisterProblem {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<NotHashed> for RegisterProblem {
+    fn from(problem: NotHashed) -> Self {
+        match problem {
+            NotHashed::Busy(busy) => Self::Busy(busy),
+            NotHashed::Unsuitable(unsuitable) => Self::Invalid(vec![FieldError {
+                field: "password",
+                message: unsuitable.to_string(),
+            }]),
+        }
+    }
+}
+
+ends_with!(RegisterProblem);
+
 /// Why a registration was not confirmed.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfirmProblem {
@@ -111,6 +129,14 @@ impl From<StorageError> for ConfirmProblem {
         }
     }
 }
+
+impl From<Refusal> for ConfirmProblem {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+ends_with!(ConfirmProblem);
 
 /// Create an account, now or once a link was opened.
 struct Register {
@@ -175,11 +201,16 @@ impl Register {
     }
 }
 
-impl Identity {
+crate::areas::area! {
+    /// Registrations, and the first user of an empty registry.
+    Registrations
+}
+
+impl Registrations<'_> {
     /// Every field that is wrong, told together. How easily the password is guessed is looked at
     /// here only where another field is wrong; where none is, hashing does it in its turn.
     async fn check_form(
-        &self,
+        self,
         attempt: &Attempt,
         form: &RegisterForm,
     ) -> Result<(UserName, String), RegisterProblem> {
@@ -219,7 +250,7 @@ impl Identity {
     /// The estimate takes time and a form that is wrong is not counted as a registration, so it
     /// is counted by itself; whoever sends too many learns of the password later.
     async fn look_at_strength(
-        &self,
+        self,
         attempt: &Attempt,
         password: &Secret<String>,
         name: &UserName,
@@ -235,8 +266,11 @@ impl Identity {
         {
             return Ok(Ok(()));
         }
-        let asker = self.inner.passwords.stranger(attempt.remote_address);
+        let hashing = &self.identity.inner.passwords;
+        let asker = hashing.stranger(attempt.remote_address);
         match self
+            .identity
+            .passwords()
             .check_new_password(asker, password, name, &[email])
             .await
         {
@@ -250,79 +284,63 @@ impl Identity {
     /// whether the name and the address are free or not; the owner of the address learns it by
     /// mail.
     pub async fn register(
-        &self,
-        gate: &Gate,
-        attempt: &Attempt,
+        self,
+        context: RequestContext<'_>,
         form: RegisterForm,
     ) -> Result<(), RegisterProblem> {
-        self.answer_evenly(self.answer_registration(gate, attempt, form))
+        let case = self.registration_case(context);
+        self.identity
+            .answer_evenly(async { case.answer(self.begin(&case, form).await).await })
             .await
     }
 
-    async fn answer_registration(
-        &self,
-        gate: &Gate,
-        attempt: &Attempt,
+    fn registration_case<'a>(&'a self, context: RequestContext<'a>) -> UseCase<'a> {
+        self.identity
+            .use_case(context, Action::AccountCreate, CredentialKind::None)
+    }
+
+    async fn begin(
+        self,
+        case: &UseCase<'_>,
         form: RegisterForm,
-    ) -> Result<(), RegisterProblem> {
-        let (user_name, email) = self.check_form(attempt, &form).await?;
+    ) -> Result<(), Stop<RegisterProblem>> {
+        let from = case.attempt.remote_address;
+        let (user_name, email) = self.check_form(case.attempt, &form).await?;
         let limits = &self.config().limits;
         // Of the address too, taken or not, so that nobody is flooded with mails by strangers.
-        let [from, of_all] = limits.registrations_of_address(&email, attempt.remote_address);
-        let counters = [
-            limits.registrations_from(attempt.remote_address),
-            from,
-            of_all,
-        ];
-        match limits::take(self.storage(), &counters, self.now()).await? {
-            Ok(_counted) => {}
-            Err(too_many) => {
-                let failure = Failure::limited(CredentialKind::None, too_many);
-                return Err(RegisterProblem::Refused(
-                    self.refuse(gate, attempt, Action::AccountCreate, failure)
-                        .await,
-                ));
-            }
-        }
+        let [of_address_from, of_address] = limits.registrations_of_address(&email, from);
+        let counters = [limits.registrations_from(from), of_address_from, of_address];
+        let _counted = case.take(&counters).await?;
         let target = self
-            .prepare_registration(gate, attempt, user_name, email, &form.password)
+            .prepare_registration(case, user_name, email, &form.password)
             .await?;
         let caller = target.caller();
-        let permit = gate
-            .decide(attempt, &caller, target)
-            .await
-            .map_err(RegisterProblem::Refused)?;
-        self.mail_registration(permit).await?;
-        Ok(())
+        let permit = case.decide(&caller, target).await?;
+        Ok(self.mail_registration(permit).await?)
     }
 
     /// The work on a password that is to be set, the same for every name and address.
     async fn prepare_registration(
-        &self,
-        gate: &Gate,
-        attempt: &Attempt,
+        self,
+        case: &UseCase<'_>,
         user_name: UserName,
         email: String,
         password: &Secret<String>,
-    ) -> Result<Register, RegisterProblem> {
-        let asker = self.inner.passwords.stranger(attempt.remote_address);
-        let password_hash = match self
+    ) -> Result<Register, Stop<RegisterProblem>> {
+        let hashing = &self.identity.inner.passwords;
+        let asker = hashing.stranger(case.attempt.remote_address);
+        let hashed = self
+            .identity
+            .passwords()
             .hash_new_password(asker, password, &user_name, &[&email])
             .await
-        {
-            Ok(hash) => Secret::new(hash),
-            Err(NotHashed::Busy(busy)) => return Err(busy.into()),
-            Err(NotHashed::Unsuitable(unsuitable)) => {
-                return Err(RegisterProblem::Invalid(vec![FieldError {
-                    field: "password",
-                    message: unsuitable.to_string(),
-                }]));
-            }
-        };
+            .map_err(RegisterProblem::from)?;
+        let password_hash = Secret::new(hashed);
         let password_state = self
-            .password_state(gate, attempt, Action::AccountCreate, password, None)
-            .await
-            .map_err(RegisterProblem::Refused)?;
+            .identity
+            .passwords()
+            .password_state(case, password, None)
+            .await?;
         Ok(Register {
             user_name,
             email,
@@ -334,7 +352,7 @@ impl Identity {
     /// Mails the owner of the address: a link to whoever has no account with it, a notice to
     /// whoever has one, or cannot have this name. All ways write a link, a mail and an event; the link of a notice is
     /// known to nobody.
-    async fn mail_registration(&self, permit: Permit<Register>) -> Result<(), StorageError> {
+    async fn mail_registration(self, permit: Permit<Register>) -> Result<(), StorageError> {
         let target = permit.target();
         let known = self
             .storage()
@@ -347,7 +365,7 @@ impl Identity {
             .await?;
         let is_name_taken = self.storage().is_name_taken(&target.user_name).await?;
         let (secret, stored) = opaque::generate();
-        let link = self.link("/register/confirm", secret.expose());
+        let link = self.identity.link("/register/confirm", secret.expose());
         let from = remote_address(permit.actor());
         let name = (
             MailField::UserName,
@@ -386,7 +404,7 @@ impl Identity {
         let mut unit = permit.begin(self.storage()).await?;
         unit.create_link(&NewLink {
             secret: &stored,
-            purpose: REGISTRATION,
+            purpose: LinkPurpose::Registration,
             user: None,
             data: data.expose(),
             created_at: permit.at(),
@@ -410,8 +428,8 @@ impl Identity {
     }
 
     /// The registration behind a link, for the page that asks for a confirmation. Changes nothing.
-    pub async fn registration(
-        &self,
+    pub async fn waiting_for(
+        self,
         link: &str,
     ) -> Result<Option<PendingRegistration>, StorageError> {
         let Some((
@@ -432,7 +450,7 @@ impl Identity {
     }
 
     async fn pending_registration(
-        &self,
+        self,
         link: &str,
     ) -> Result<Option<(SecretHash, Register)>, StorageError> {
         let Some(stored) = opaque::hash(link) else {
@@ -440,7 +458,7 @@ impl Identity {
         };
         let row = self
             .storage()
-            .link(&stored, REGISTRATION, self.now())
+            .link(&stored, LinkPurpose::Registration, self.now())
             .await?;
         Ok(row
             .and_then(|row| Register::from_data(&row.data))
@@ -449,27 +467,34 @@ impl Identity {
 
     /// Creates the user of a confirmed registration, with a verified address and the password,
     /// which is asked for again: whoever has the link must be whoever registered.
-    pub async fn confirm_registration(
-        &self,
-        gate: &Gate,
-        attempt: &Attempt,
+    pub async fn confirm(
+        self,
+        context: RequestContext<'_>,
         link: &str,
         password: Secret<String>,
     ) -> Result<UserName, ConfirmProblem> {
+        let case = self.registration_case(context);
+        case.answer(self.confirm_by_link(&case, link, password).await)
+            .await
+    }
+
+    async fn confirm_by_link(
+        self,
+        case: &UseCase<'_>,
+        link: &str,
+        password: Secret<String>,
+    ) -> Result<UserName, Stop<ConfirmProblem>> {
         let (stored, target) = self
             .pending_registration(link)
             .await?
             .ok_or(ConfirmProblem::UnknownLink)?;
-        self.prove_registrant(gate, attempt, &stored, &target, password)
+        self.prove_registrant(case, &stored, &target, password)
             .await?;
         let caller = target.caller();
-        let permit = gate
-            .decide(attempt, &caller, target)
-            .await
-            .map_err(ConfirmProblem::Refused)?;
+        let permit = case.decide(&caller, target).await?;
         let (target, at, id) = (permit.target(), permit.at(), UserId::new());
         let mut unit = permit.begin(self.storage()).await?;
-        unit.take_link(&stored, REGISTRATION, self.now())
+        unit.take_link(&stored, LinkPurpose::Registration, self.now())
             .await?
             .ok_or(ConfirmProblem::UnknownLink)?;
         // The link proves whose the address is; whoever only claimed it gives way.
@@ -509,49 +534,32 @@ impl Identity {
 
     /// Whether this is the password that was chosen with the registration; counted.
     async fn prove_registrant(
-        &self,
-        gate: &Gate,
-        attempt: &Attempt,
+        self,
+        case: &UseCase<'_>,
         link: &SecretHash,
         registration: &Register,
         password: Secret<String>,
-    ) -> Result<(), ConfirmProblem> {
+    ) -> Result<(), Stop<ConfirmProblem>> {
         let limits = &self.config().limits;
         let counters = [
-            limits.password_from(attempt.remote_address),
+            limits.password_from(case.attempt.remote_address),
             limits.passwords_of_link(link),
         ];
-        let counted = match limits::take(self.storage(), &counters, self.now()).await? {
-            Ok(counted) => counted,
-            Err(too_many) => {
-                let failure = Failure::limited(CredentialKind::None, too_many);
-                return Err(ConfirmProblem::Refused(
-                    self.refuse(gate, attempt, Action::AccountCreate, failure)
-                        .await,
-                ));
-            }
-        };
-        let asker = self.inner.passwords.stranger(attempt.remote_address);
+        let counted = case.take(&counters).await?;
+        let hashing = &self.identity.inner.passwords;
+        let asker = hashing.stranger(case.attempt.remote_address);
         // No hash is computed of what is longer than any password.
         let is_right = password.expose().len() <= MAX_BYTES
-            && self
-                .inner
-                .passwords
+            && hashing
                 .turn(asker)
-                .await?
+                .await
+                .map_err(ConfirmProblem::from)?
                 .verify(password, Some(registration.password_hash.clone()))
                 .await
                 != Match::No;
         if !is_right {
-            let _recorded = self
-                .refuse(
-                    gate,
-                    attempt,
-                    Action::AccountCreate,
-                    Failure::password("wrong-password-of-registration", None),
-                )
-                .await;
-            return Err(ConfirmProblem::WrongPassword);
+            let failure = Failure::password("wrong-password-of-registration", None);
+            return Err(Stop::Recorded(failure, ConfirmProblem::WrongPassword));
         }
         counted.give_back(self.storage()).await?;
         Ok(())
@@ -559,33 +567,33 @@ impl Identity {
 
     /// Throws a registration away, for the owner of an address who did not register. Its link
     /// counts no more.
-    pub async fn discard_registration(
-        &self,
-        gate: &Gate,
-        attempt: &Attempt,
+    pub async fn discard(
+        self,
+        context: RequestContext<'_>,
         link: &str,
     ) -> Result<(), ConfirmProblem> {
-        let (
-            stored,
-            Register {
-                user_name, email, ..
-            },
-        ) = self
+        let case = self.registration_case(context);
+        case.answer(self.discard_by_link(&case, link).await).await
+    }
+
+    async fn discard_by_link(
+        self,
+        case: &UseCase<'_>,
+        link: &str,
+    ) -> Result<(), Stop<ConfirmProblem>> {
+        let (link, registration) = self
             .pending_registration(link)
             .await?
             .ok_or(ConfirmProblem::UnknownLink)?;
         let target = Discard {
-            link: stored,
-            user_name,
-            email,
+            link,
+            user_name: registration.user_name,
+            email: registration.email,
         };
-        let permit = gate
-            .decide(attempt, &Caller::anonymous(), target)
-            .await
-            .map_err(ConfirmProblem::Refused)?;
+        let permit = case.decide(&Caller::anonymous(), target).await?;
         let target = permit.target();
         let mut unit = permit.begin(self.storage()).await?;
-        unit.take_link(&target.link, REGISTRATION, self.now())
+        unit.take_link(&target.link, LinkPurpose::Registration, self.now())
             .await?
             .ok_or(ConfirmProblem::UnknownLink)?;
         let detail = json!({ "name": target.user_name.as_written(), "address": target.email });
@@ -604,17 +612,17 @@ impl Identity {
 
     /// The secret of a link that makes the first user, as long as nobody is staff and nobody
     /// was. Each call makes a new one, and the ones before count no more.
-    pub async fn first_user_link(&self) -> Result<Option<Secret<String>>, StorageError> {
+    pub async fn first_user_link(self) -> Result<Option<Secret<String>>, StorageError> {
         if self.storage().had_staff().await? {
             return Ok(None);
         }
         let (secret, stored) = opaque::generate();
         let at = self.now();
         let mut unit = self.storage().begin().await?;
-        unit.drop_links_for(FIRST_USER).await?;
+        unit.drop_links_for(LinkPurpose::FirstUser).await?;
         unit.create_link(&NewLink {
             secret: &stored,
-            purpose: FIRST_USER,
+            purpose: LinkPurpose::FirstUser,
             user: None,
             data: "",
             created_at: at,
@@ -636,13 +644,13 @@ impl Identity {
     }
 
     /// Whether a link would make the first user. Changes nothing.
-    pub async fn is_first_user_link(&self, link: &str) -> Result<bool, StorageError> {
+    pub async fn is_first_user_link(self, link: &str) -> Result<bool, StorageError> {
         let Some(stored) = opaque::hash(link) else {
             return Ok(false);
         };
         Ok(self
             .storage()
-            .link(&stored, FIRST_USER, self.now())
+            .link(&stored, LinkPurpose::FirstUser, self.now())
             .await?
             .is_some()
             && !self.storage().had_staff().await?)
@@ -651,29 +659,36 @@ impl Identity {
     /// Creates the first user who is staff. The link came with the server's own output, so the
     /// address still has to be verified.
     pub async fn create_first_user(
-        &self,
-        gate: &Gate,
-        attempt: &Attempt,
+        self,
+        context: RequestContext<'_>,
         link: &str,
         form: RegisterForm,
     ) -> Result<UserName, RegisterProblem> {
+        let case = self.registration_case(context);
+        case.answer(self.create_first(&case, link, form).await)
+            .await
+    }
+
+    async fn create_first(
+        self,
+        case: &UseCase<'_>,
+        link: &str,
+        form: RegisterForm,
+    ) -> Result<UserName, Stop<RegisterProblem>> {
         let stored = opaque::hash(link).ok_or(RegisterProblem::UnknownLink)?;
         // Before any costly work is done for it.
         if !self.is_first_user_link(link).await? {
-            return Err(RegisterProblem::UnknownLink);
+            return Err(RegisterProblem::UnknownLink.into());
         }
-        let (user_name, email) = self.check_form(attempt, &form).await?;
+        let (user_name, email) = self.check_form(case.attempt, &form).await?;
         let target = self
-            .prepare_registration(gate, attempt, user_name, email, &form.password)
+            .prepare_registration(case, user_name, email, &form.password)
             .await?;
         let caller = target.caller();
-        let permit = gate
-            .decide(attempt, &caller, target)
-            .await
-            .map_err(RegisterProblem::Refused)?;
+        let permit = case.decide(&caller, target).await?;
         let (target, at, id) = (permit.target(), permit.at(), UserId::new());
         let mut unit = permit.begin(self.storage()).await?;
-        unit.take_link(&stored, FIRST_USER, self.now())
+        unit.take_link(&stored, LinkPurpose::FirstUser, self.now())
             .await?
             .ok_or(RegisterProblem::UnknownLink)?;
         let first = NewUser {
@@ -683,9 +698,9 @@ impl Identity {
             staff: true,
         };
         if !unit.create_first_user(&first).await.map_err(taken)? {
-            return Err(RegisterProblem::UnknownLink);
+            return Err(RegisterProblem::UnknownLink.into());
         }
-        unit.drop_links_for(FIRST_USER).await?;
+        unit.drop_links_for(LinkPurpose::FirstUser).await?;
         // An address that somebody only claimed is not theirs to keep.
         if let Some(claimant) = unit.release_unverified_email(&target.email).await? {
             let detail =
@@ -695,7 +710,9 @@ impl Identity {
         unit.add_email(id, &target.email, at).await.map_err(taken)?;
         unit.set_password_hash(id, target.password_hash.expose(), at)
             .await?;
-        self.mail_verification(&mut unit, id, &target.user_name, &target.email, at)
+        self.identity
+            .emails()
+            .mail_verification(&mut unit, id, &target.user_name, &target.email, at)
             .await?;
         unit.also(&event(
             &permit,

@@ -1,18 +1,19 @@
 //! "This wasn't me": everything that lets somebody in is ended at once.
 
 use gate::{Permit, Target, TargetFacts};
-use model::Action;
 use model::audit::EventKind;
 use model::mail::{Mail, MailField, MailKind};
+use model::{Action, PasswordDisabled};
 use serde_json::json;
 use storage::StorageError;
 use storage::users::UserRow;
 
+use crate::accounts::Accounts;
 use crate::accounts::event;
 use crate::accounts::notices::{self, enqueue};
 use crate::accounts::standing_primary::masked;
 use crate::password_reset::LINK_LIFETIME;
-use crate::{Account, AccountView, Identity};
+use crate::{Account, AccountView};
 
 /// End every session, revoke every token and disable the password of a user.
 #[derive(Clone, Copy, Debug)]
@@ -28,37 +29,44 @@ impl Target for SecureAccount {
     }
 }
 
-/// Why the password of a secured account is disabled.
-const SECURED: &str = "secured by its owner";
-
 /// Whether the account waits for the new password that its owner was mailed a link for: until
 /// then, nothing else lets anybody in.
 pub(crate) fn is_secured(user: &UserRow) -> bool {
-    user.password_disabled.as_deref() == Some(SECURED)
+    user.password_disabled == Some(PasswordDisabled::Secured)
 }
 
-impl Identity {
+impl Accounts<'_> {
     /// Ends what lets anybody in, this session included: sessions, API tokens, the password,
     /// logins and links under way, browsers that are known. Mails a link for a new password to
     /// the primary address, if that is verified: to the one from before, if it became it within
     /// the last seven days, and then tells the present one without a link. Returns where the
-    /// link went, as [`Identity::secured_through`] does. Second factors stay: they are what an
+    /// link went, as [`Accounts::secured_through`] does. Second factors stay: they are what an
     /// intruder did not have, or can be removed once the account is its owner's again. But
     /// passkeys log in no more by themselves: from now on they stand beside the password.
-    pub async fn secure_account(
-        &self,
+    pub async fn secure(
+        self,
         permit: Permit<SecureAccount>,
     ) -> Result<Option<String>, StorageError> {
         let (id, at) = (permit.target().account.id(), permit.at());
         let Some(user) = self.storage().user(id).await? else {
             return Ok(None);
         };
-        let mailbox = self.mailbox(&user).await?;
+        let mailbox = self.identity.mailbox(&user).await?;
         // Secured again is secured for the same address. An address that becomes the primary one
         // from here on is no other answer: the link puts this one back.
         let recipient = match is_secured(&user) {
-            true => self.reset_address(&user, &mailbox).await?,
-            false => self.standing_primary(&mailbox, at).await?,
+            true => {
+                self.identity
+                    .emails()
+                    .reset_address(&user, &mailbox)
+                    .await?
+            }
+            false => {
+                self.identity
+                    .emails()
+                    .standing_primary(&mailbox, at)
+                    .await?
+            }
         };
         let mut unit = permit.begin(self.storage()).await?;
         // Held first: a login that is just being finished is either ended below or sees that
@@ -66,14 +74,22 @@ impl Identity {
         if unit.hold_user(id).await?.is_none() {
             return Ok(None);
         }
-        unit.disable_password(id, SECURED).await?;
+        unit.disable_password(id, PasswordDisabled::Secured).await?;
         // Whoever enrolled one, an intruder or the owner: beside the new password it still counts.
         let passkeys = unit.demote_passkeys(id).await?;
         // Not every link: the one that stops a recovery by staff may be what its owner needs most.
-        let sessions = self.end_what_was_begun(&mut unit, id, None, None).await?;
+        let sessions = self
+            .identity
+            .passwords()
+            .end_what_was_begun(&mut unit, id, None, None)
+            .await?;
         let tokens = unit.revoke_tokens_of(id, at).await?;
         if let Some(recipient) = &recipient {
-            let link = self.password_link(&mut unit, id, at, recipient).await?;
+            let link = self
+                .identity
+                .passwords()
+                .link_to_reset(&mut unit, id, at, recipient)
+                .await?;
             let (from, with, when) = (
                 notices::remote_address(permit.actor()),
                 notices::device(permit.actor()),
@@ -122,12 +138,14 @@ impl Identity {
 
     /// Where the link for a new password would go if the account were secured now: the first
     /// letter of the address and its domain. None where it reaches nobody.
-    pub async fn secured_through(&self, view: AccountView) -> Result<Option<String>, StorageError> {
+    pub async fn secured_through(self, view: AccountView) -> Result<Option<String>, StorageError> {
         let Some(user) = self.storage().user(view.user()).await? else {
             return Ok(None);
         };
-        let mailbox = self.mailbox(&user).await?;
+        let mailbox = self.identity.mailbox(&user).await?;
         Ok(self
+            .identity
+            .emails()
             .standing_primary(&mailbox, self.now())
             .await?
             .as_deref()

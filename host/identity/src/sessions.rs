@@ -7,8 +7,8 @@
 use gate::{Attempt, Permit, Target, TargetFacts, actor_of};
 use model::audit::{Actor, AuditEvent, EventKind};
 use model::{
-    Action, Assurance, Caller, Factor, FactorUse, PasswordState, SessionId, Timestamp, UserId,
-    UserName,
+    Action, Assurance, Caller, Factor, FactorUse, LinkPurpose, PasswordState, SessionId, Timestamp,
+    UserId, UserName,
 };
 use serde_json::json;
 use storage::sessions::{NewSession, Proven, SessionRow};
@@ -16,12 +16,12 @@ use storage::users::UserRow;
 use storage::{Conflict, Secret, StorageError, UnitOfWork};
 
 use crate::accounts::event;
-use crate::devices::{DEVICE_CONFIRM, Device};
+use crate::devices::Device;
 use crate::history::device_in_words;
 use crate::login::second_factor::Right;
 use crate::refusals::Failure;
 use crate::secure::is_secured;
-use crate::{Account, Identity, opaque};
+use crate::{Account, opaque};
 
 /// Start a session for whoever was proven.
 #[derive(Clone, Copy, Debug)]
@@ -130,9 +130,14 @@ impl Target for EndSessions {
     }
 }
 
-impl Identity {
+crate::areas::area! {
+    /// Sessions: started, listed, ended.
+    Sessions
+}
+
+impl Sessions<'_> {
     /// Sessions that were last used then or before have ended.
-    pub(crate) fn idle_since(&self, now: Timestamp) -> Timestamp {
+    pub(crate) fn idle_since(self, now: Timestamp) -> Timestamp {
         now.plus_ms(-milliseconds(self.config().session_idle))
     }
 
@@ -141,8 +146,8 @@ impl Identity {
     ///
     /// Whatever else waits to let somebody in is dropped: logins between their two steps. A link
     /// for a new password stays: knowing the old one voids it for nobody.
-    pub(crate) async fn start_session(
-        &self,
+    pub(crate) async fn start(
+        self,
         permit: &Permit<StartSession>,
         attempt: &Attempt,
         user: &UserRow,
@@ -160,7 +165,11 @@ impl Identity {
             return Ok(Err(NotStarted::AccountChanged));
         }
         if let Some(right) = right
-            && !self.settle_in(&mut unit, attempt, user, right).await?
+            && !self
+                .identity
+                .proofs()
+                .settle_in(&mut unit, attempt, user, right)
+                .await?
         {
             return Ok(Err(NotStarted::RecoveryCodeUsed));
         }
@@ -207,7 +216,7 @@ impl Identity {
     /// what the account is proven by: a copy of its cookie, which may be why its owner changes
     /// that, counts no more. None where it was permitted to no session.
     pub(crate) async fn change_secret<T>(
-        &self,
+        self,
         unit: &mut UnitOfWork,
         permit: &Permit<T>,
         user: &UserName,
@@ -234,7 +243,7 @@ impl Identity {
     /// other sessions and makes all browsers and command lines unknown but this one: they were
     /// let in by the password alone, and whoever knew that would need no mail for a code.
     pub(crate) async fn change_secret_for_factor<T>(
-        &self,
+        self,
         unit: &mut UnitOfWork,
         permit: &Permit<T>,
         user: &UserRow,
@@ -246,7 +255,8 @@ impl Identity {
         if is_first {
             unit.end_sessions(user.id, permit.session()).await?;
             unit.drop_devices(user.id, None).await?;
-            unit.drop_links(user.id, Some(DEVICE_CONFIRM)).await?;
+            unit.drop_links(user.id, Some(LinkPurpose::DeviceConfirm))
+                .await?;
         }
         let started = self
             .change_secret(
@@ -277,8 +287,8 @@ impl Identity {
     }
 
     /// A user's live sessions, the newest first.
-    pub async fn list_sessions(
-        &self,
+    pub async fn list(
+        self,
         permit: Permit<ListSessions>,
     ) -> Result<Vec<ListedSession>, StorageError> {
         let now = self.now();
@@ -300,7 +310,7 @@ impl Identity {
 
     /// Ends one of a user's sessions; whether it lived. One that is another user's does not
     /// exist.
-    pub async fn end_session(&self, permit: Permit<EndSession>) -> Result<bool, StorageError> {
+    pub async fn end(self, permit: Permit<EndSession>) -> Result<bool, StorageError> {
         let EndSession { account, session } = *permit.target();
         let user = account.id();
         let mut unit = permit.begin(self.storage()).await?;
@@ -317,7 +327,7 @@ impl Identity {
     /// Ends the session that a browser had until it got this one by logging in anew: its cookie
     /// is replaced, and nobody would end it any more.
     pub async fn end_replaced(
-        &self,
+        self,
         attempt: &Attempt,
         replaced: &Caller,
         by: &StartedSession,
@@ -345,7 +355,7 @@ impl Identity {
     }
 
     /// Ends a user's sessions but one; how many.
-    pub async fn end_sessions(&self, permit: Permit<EndSessions>) -> Result<u64, StorageError> {
+    pub async fn end_all(self, permit: Permit<EndSessions>) -> Result<u64, StorageError> {
         let EndSessions { account, except } = *permit.target();
         let user = account.id();
         let mut unit = permit.begin(self.storage()).await?;
@@ -361,7 +371,7 @@ impl Identity {
 
     /// Deletes the rows of sessions, pending steps and links that have ended; how many.
     /// Housekeeping, for now and then: none of them counts any more.
-    pub async fn forget_what_ended(&self) -> Result<u64, StorageError> {
+    pub async fn forget_what_ended(self) -> Result<u64, StorageError> {
         let now = self.now();
         let sessions = self
             .storage()

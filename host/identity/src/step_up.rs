@@ -1,11 +1,11 @@
-//! Proving once more who one is, within a session.
+//! Proving again who one is, within a session.
 //!
 //! A session that stepped up is the same session with another secret: a cookie that was
 //! copied before does not rise with it, and the one who stepped up last has it alone.
 
-use gate::{Attempt, Gate, Permit, Refusal, Target, TargetFacts};
+use gate::{Attempt, Permit, Refusal, Target, TargetFacts};
 use model::audit::EventKind;
-use model::{Action, Assurance, Caller, CredentialKind, FactorUse, UserId};
+use model::{Action, Assurance, Caller, CredentialKind, FactorUse, SessionId};
 use serde_json::json;
 use storage::sessions::{SessionRow, SessionWithUser};
 use storage::users::UserRow;
@@ -18,8 +18,9 @@ use crate::limits::Known;
 use crate::login::second_factor::{Offered, Right};
 use crate::prove_person::{Place, Proof};
 use crate::refusals::Failure;
+use crate::request::{Concerning, RequestContext, Stop, UseCase};
 use crate::sessions::{NotStarted, StartedSession, assurance_of, is_still};
-use crate::{Account, Identity, OwnSession, opaque};
+use crate::{Account, OwnSession, opaque};
 
 const ACTION: Action = Action::SessionStepUp;
 
@@ -55,18 +56,36 @@ struct Current {
     user: UserRow,
 }
 
-impl Identity {
-    /// Proves the password anew. `cookie` is what the session was presented with; it counts no
-    /// more afterwards.
-    pub async fn step_up_with_password(
-        &self,
-        gate: &Gate,
-        attempt: &Attempt,
+crate::areas::area! {
+    /// Proving again who one is, within a session.
+    StepUps
+}
+
+impl StepUps<'_> {
+    /// Proves the password again. `cookie` is what the session was presented with; it no longer
+    /// works afterwards.
+    pub async fn with_password(
+        self,
+        context: RequestContext<'_>,
         caller: &Caller,
         cookie: &str,
         password: Secret<String>,
     ) -> Result<StartedSession, Refusal> {
-        let current = self.current(gate, attempt, caller, cookie).await?;
+        let case = self
+            .identity
+            .use_case(context, ACTION, CredentialKind::Session);
+        let started = self.prove_password_again(&case, caller, cookie, password);
+        case.answer(started.await).await
+    }
+
+    async fn prove_password_again(
+        self,
+        case: &UseCase<'_>,
+        caller: &Caller,
+        cookie: &str,
+        password: Secret<String>,
+    ) -> Result<StartedSession, Stop> {
+        let current = self.current(case, caller, cookie).await?;
         let place = Place::Session(current.session.id);
         let proof = Proof {
             user_name: current.user.name.as_written(),
@@ -75,96 +94,96 @@ impl Identity {
             asks_for_code: false,
             place,
         };
-        let user = match self.prove(attempt.remote_address, proof).await {
-            Ok(proven) => proven.user,
-            Err(problem) => {
-                let failure = problem
-                    .into_failure(CredentialKind::Session, Failure::own_password)
-                    .of(current.user.id);
-                return Err(self.refuse(gate, attempt, ACTION, failure).await);
-            }
-        };
+        let proven = self
+            .identity
+            .proofs()
+            .prove(case.attempt.remote_address, proof)
+            .await;
+        let user = proven
+            .map_err(|problem| problem.into_failure(case.credential, Failure::own_password))
+            .of(current.user.id)?
+            .user;
         let password_state = self
-            .password_state(gate, attempt, ACTION, &password, Some(user.id))
+            .identity
+            .passwords()
+            .password_state(case, &password, Some(user.id))
             .await?;
         let assurance = Assurance {
-            password_at: Some(attempt.at),
+            password_at: Some(case.attempt.at),
             password_state,
             ..assurance_of(&current.session)
         };
-        self.renew(
-            gate,
-            attempt,
-            caller,
-            Current { user, ..current },
-            assurance,
-            None,
-        )
-        .await
+        let current = Current { user, ..current };
+        self.renew(case, caller, current, assurance, None).await
     }
 
-    /// Proves the second factor anew, by a code of a one-time password app.
-    pub async fn step_up_with_totp(
-        &self,
-        gate: &Gate,
-        attempt: &Attempt,
+    /// Proves the second factor again, by a code of a one-time password app.
+    pub async fn with_totp(
+        self,
+        context: RequestContext<'_>,
         caller: &Caller,
         cookie: &str,
         code: &str,
     ) -> Result<StartedSession, Refusal> {
-        let current = self.current(gate, attempt, caller, cookie).await?;
-        self.step_up_with(gate, attempt, caller, current, Offered::Totp(code))
+        self.step_up_with(context, caller, cookie, |_| Offered::Totp(code))
             .await
     }
 
     /// The same by a recovery code.
-    pub async fn step_up_with_recovery_code(
-        &self,
-        gate: &Gate,
-        attempt: &Attempt,
+    pub async fn with_recovery_code(
+        self,
+        context: RequestContext<'_>,
         caller: &Caller,
         cookie: &str,
         code: &str,
     ) -> Result<StartedSession, Refusal> {
-        let current = self.current(gate, attempt, caller, cookie).await?;
-        self.step_up_with(gate, attempt, caller, current, Offered::RecoveryCode(code))
+        self.step_up_with(context, caller, cookie, |_| Offered::RecoveryCode(code))
             .await
     }
 
     /// The same by a security key or passkey.
-    pub async fn step_up_with_key(
-        &self,
-        gate: &Gate,
-        attempt: &Attempt,
+    pub async fn with_key(
+        self,
+        context: RequestContext<'_>,
         caller: &Caller,
         cookie: &str,
         answer: &KeyAnswer,
     ) -> Result<StartedSession, Refusal> {
-        let current = self.current(gate, attempt, caller, cookie).await?;
-        let binding = KeyBinding::Session(current.session.id);
-        self.step_up_with(
-            gate,
-            attempt,
-            caller,
-            current,
-            Offered::Key(binding, answer),
-        )
+        self.step_up_with(context, caller, cookie, |session| {
+            Offered::Key(KeyBinding::Session(session), answer)
+        })
         .await
     }
 
-    async fn step_up_with(
-        &self,
-        gate: &Gate,
-        attempt: &Attempt,
+    async fn step_up_with<'a>(
+        self,
+        context: RequestContext<'_>,
         caller: &Caller,
-        current: Current,
-        offered: Offered<'_>,
+        cookie: &str,
+        offered: impl FnOnce(SessionId) -> Offered<'a>,
     ) -> Result<StartedSession, Refusal> {
+        let case = self
+            .identity
+            .use_case(context, ACTION, CredentialKind::Session);
+        let started = self.prove_factor_again(&case, caller, cookie, offered);
+        case.answer(started.await).await
+    }
+
+    async fn prove_factor_again<'a>(
+        self,
+        case: &UseCase<'_>,
+        caller: &Caller,
+        cookie: &str,
+        offered: impl FnOnce(SessionId) -> Offered<'a>,
+    ) -> Result<StartedSession, Stop> {
+        let current = self.current(case, caller, cookie).await?;
+        let offered = offered(current.session.id);
         let known = Some(Known::Session(current.session.id));
-        let right = match self.look_at(attempt, &current.user, &offered, known).await {
-            Ok(right) => right,
-            Err(failure) => return Err(self.refuse(gate, attempt, ACTION, failure).await),
-        };
+        let right = self
+            .identity
+            .proofs()
+            .look_at(case.attempt, &current.user, &offered, known)
+            .await?;
         let second_factor = Some(FactorUse {
             factor: right.factor,
             at: right.at,
@@ -173,36 +192,30 @@ impl Identity {
             second_factor,
             ..assurance_of(&current.session)
         };
-        self.renew(gate, attempt, caller, current, assurance, Some(right))
+        self.renew(case, caller, current, assurance, Some(right))
             .await
     }
 
     /// The caller's session by the cookie it came with. A caller without one, or with another
     /// one's cookie, has none to renew.
     async fn current(
-        &self,
-        gate: &Gate,
-        attempt: &Attempt,
+        self,
+        case: &UseCase<'_>,
         caller: &Caller,
         cookie: &str,
-    ) -> Result<Current, Refusal> {
-        let own = OwnSession::of(caller);
-        let caller_id = caller.user().map(|user| user.id);
-        if !gate.may_permit(attempt, ACTION, CredentialKind::Session) {
-            return Err(self
-                .refuse_counted(gate, attempt, ACTION, Failure::person_not_accepted())
-                .await);
-        }
+    ) -> Result<Current, Stop> {
+        case.expect_person()?;
+        let at = case.attempt.at;
         let found = match opaque::hash(cookie) {
             Some(secret) => self
                 .storage()
-                .session(&secret, self.idle_since(attempt.at), attempt.at)
-                .await
-                .map(|found| found.map(|found| (secret, found))),
-            None => Ok(None),
+                .session(&secret, self.identity.sessions().idle_since(at), at)
+                .await?
+                .map(|found| (secret, found)),
+            None => None,
         };
-        match found.map(|found| found.zip(own)) {
-            Ok(Some(((secret, SessionWithUser { session, user }), own)))
+        match found.zip(OwnSession::of(caller)) {
+            Some(((secret, SessionWithUser { session, user }), own))
                 if own.id() == session.id && own.account().id() == user.id =>
             {
                 Ok(Current {
@@ -212,47 +225,35 @@ impl Identity {
                     user,
                 })
             }
-            Ok(_) => Err(self
-                .refuse_counted(gate, attempt, ACTION, Failure::session_ended(caller_id))
-                .await),
-            Err(error) => Err(self
-                .refuse(
-                    gate,
-                    attempt,
-                    ACTION,
-                    Failure::unavailable(CredentialKind::Session, &error),
-                )
-                .await),
+            _ => {
+                let user = caller.user().map(|user| user.id);
+                Err(Stop::Counted(Failure::session_ended(user)))
+            }
         }
     }
 
     /// Decides, uses up the code, and gives the session another secret.
     async fn renew(
-        &self,
-        gate: &Gate,
-        attempt: &Attempt,
+        self,
+        case: &UseCase<'_>,
         caller: &Caller,
         current: Current,
         assurance: Assurance,
         right: Option<Right>,
-    ) -> Result<StartedSession, Refusal> {
+    ) -> Result<StartedSession, Stop> {
         let proven = Caller {
             assurance,
             ..caller.clone()
         };
-        let permit = gate
-            .decide(
-                attempt,
-                &proven,
-                StepUp {
-                    session: current.own,
-                },
-            )
-            .await?;
-        if let Some(right) = &right
-            && let Err(failure) = self.settle(attempt, &current.user, right).await
-        {
-            return Err(self.refuse(gate, attempt, ACTION, failure).await);
+        let target = StepUp {
+            session: current.own,
+        };
+        let permit = case.decide(&proven, target).await?;
+        if let Some(right) = &right {
+            self.identity
+                .proofs()
+                .settle(case.attempt, &current.user, right)
+                .await?;
         }
         // What was proven before this request was judged then.
         let fresh = match &right {
@@ -265,38 +266,35 @@ impl Identity {
                 ..assurance
             },
         };
-        match self
-            .renew_session(&permit, attempt, &current, fresh, assurance, right.as_ref())
+        let user = current.user.id;
+        let renewed = self
+            .renew_session(
+                &permit,
+                case.attempt,
+                &current,
+                fresh,
+                assurance,
+                right.as_ref(),
+            )
             .await
-        {
-            Ok(Ok(secret)) => Ok(StartedSession {
-                secret,
-                session: current.session.id,
-                user: current.user.name,
-                device: None,
-                expires_at: current.session.expires_at,
-            }),
-            Ok(Err(NotStarted::AccountChanged)) => Err(self
-                .refuse(
-                    gate,
-                    attempt,
-                    ACTION,
-                    Failure::session_ended(Some(current.user.id)),
-                )
-                .await),
-            Ok(Err(used @ NotStarted::RecoveryCodeUsed)) => Err(self
-                .refuse(gate, attempt, ACTION, used.into_failure(current.user.id))
-                .await),
-            Err(error) => Err(self
-                .refuse(gate, attempt, ACTION, failure_of(&error, current.user.id))
-                .await),
-        }
+            .of(user)?;
+        let secret = renewed.map_err(|not_renewed| match not_renewed {
+            NotStarted::AccountChanged => Failure::session_ended(Some(user)),
+            used @ NotStarted::RecoveryCodeUsed => used.into_failure(user),
+        })?;
+        Ok(StartedSession {
+            secret,
+            session: current.session.id,
+            user: current.user.name,
+            device: None,
+            expires_at: current.session.expires_at,
+        })
     }
 
     /// The session's new secret, unless it ended or stepped up meanwhile. A recovery code that
     /// was given is used up with it.
     async fn renew_session(
-        &self,
+        self,
         permit: &Permit<StepUp>,
         attempt: &Attempt,
         current: &Current,
@@ -312,6 +310,8 @@ impl Identity {
         }
         if let Some(right) = right
             && !self
+                .identity
+                .proofs()
                 .settle_in(&mut unit, attempt, &current.user, right)
                 .await?
         {
@@ -341,8 +341,4 @@ impl Identity {
         .await?;
         Ok(Ok(secret))
     }
-}
-
-fn failure_of(error: &StorageError, user: UserId) -> Failure {
-    Failure::unavailable(CredentialKind::Session, error).of(user)
 }

@@ -14,6 +14,7 @@ pub mod address;
 pub mod audit;
 pub mod caller;
 pub mod caveat;
+pub mod ceremony;
 pub mod contact;
 pub mod device;
 pub mod email;
@@ -21,8 +22,10 @@ pub mod file;
 pub mod id;
 pub mod kept;
 pub mod limit;
+pub mod link;
 pub mod mail;
 pub mod name;
+pub mod password;
 pub mod project;
 pub mod release;
 pub mod text;
@@ -35,6 +38,7 @@ pub use caller::{
     TokenFacts, UserFacts,
 };
 pub use caveat::{Caveat, CaveatFailure};
+pub use ceremony::CeremonyKind;
 pub use contact::Contact;
 pub use device::DeviceKind;
 pub use email::{EmailAddress, InvalidEmailAddress};
@@ -43,8 +47,10 @@ pub use id::{
     DecisionId, FileId, KeyId, MailId, ModuleDigest, ProjectId, RecoveryId, ReleaseId, ServerId,
     SessionId, TokenId, UserId,
 };
+pub use link::LinkPurpose;
 pub use mail::{Mail, MailField, MailKind};
 pub use name::{ProjectName, UserName};
+pub use password::PasswordDisabled;
 pub use project::{ProjectStatus, Role};
 pub use release::ReleaseState;
 pub use time::{Clock, SystemClock, Timestamp};

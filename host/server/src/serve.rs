@@ -141,6 +141,7 @@ async fn serve(
     }
     if let Some(link) = parts
         .identity
+        .registrations()
         .first_user_link()
         .await
         .context("cannot make the first user's link")?

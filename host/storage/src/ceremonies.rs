@@ -1,7 +1,7 @@
 //! Ceremonies: questions to a browser whose answers a server waits for, for example a challenge, a
 //! password that awaits its second factor, a secret that awaits its first code. Usable once.
 
-use model::{SessionId, Timestamp, UserId};
+use model::{CeremonyKind, SessionId, Timestamp, UserId};
 
 use crate::database::{Row, Value};
 use crate::statement::statements;
@@ -12,8 +12,8 @@ use crate::{Conflict, Result, Secret, SecretHash, Storage, UnitOfWork};
 pub struct NewCeremony<'a> {
     /// SHA-256 of the secret that the browser will present.
     pub secret: &'a SecretHash,
-    /// Its purpose; it cannot be taken for any other.
-    pub kind: &'a str,
+    /// What it is for; it can be taken for nothing else.
+    pub kind: CeremonyKind,
     pub user: Option<UserId>,
     /// The session that it belongs to; none for those before a session.
     pub session: Option<SessionId>,
@@ -69,7 +69,7 @@ impl Storage {
         transaction.execute(&OPEN, &values).await?;
         let older = [
             ceremony.user.into(),
-            ceremony.kind.into(),
+            ceremony.kind.as_str().into(),
             ceremony.session.into(),
             ceremony.secret.into(),
             most.saturating_sub(1).into(),
@@ -82,11 +82,11 @@ impl Storage {
     pub async fn ceremony(
         &self,
         secret: &SecretHash,
-        kind: &str,
+        kind: CeremonyKind,
         now: Timestamp,
     ) -> Result<Option<CeremonyRow>> {
         self.database()
-            .optional(&LOOK, &[secret.into(), kind.into(), now.into()])
+            .optional(&LOOK, &[secret.into(), kind.as_str().into(), now.into()])
             .await?
             .as_ref()
             .map(ceremony_row)
@@ -98,7 +98,7 @@ impl Storage {
     pub async fn take_ceremony(
         &self,
         secret: &SecretHash,
-        kind: &str,
+        kind: CeremonyKind,
         now: Timestamp,
     ) -> Result<Option<CeremonyRow>> {
         // First without a lock: a flood of made-up secrets must not keep writers waiting.
@@ -107,7 +107,7 @@ impl Storage {
         }
         let mut transaction = self.database().begin().await?;
         let rows = transaction
-            .all(&TAKE, &[secret.into(), kind.into(), now.into()])
+            .all(&TAKE, &[secret.into(), kind.as_str().into(), now.into()])
             .await?;
         transaction.commit().await?;
         rows.first().map(ceremony_row).transpose()
@@ -152,7 +152,7 @@ fn values<'a>(ceremony: &NewCeremony<'a>) -> Result<[Value<'a>; 7]> {
     }
     Ok([
         ceremony.secret.into(),
-        ceremony.kind.into(),
+        ceremony.kind.as_str().into(),
         ceremony.user.into(),
         ceremony.session.into(),
         ceremony.state.into(),

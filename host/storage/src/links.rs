@@ -1,6 +1,6 @@
 //! Links that were mailed or printed. Usable once.
 
-use model::{Timestamp, UserId};
+use model::{LinkPurpose, Timestamp, UserId};
 
 use crate::database::Row;
 use crate::statement::statements;
@@ -11,8 +11,8 @@ use crate::{Conflict, Result, Secret, SecretHash, Storage, UnitOfWork};
 pub struct NewLink<'a> {
     /// SHA-256 of the secret in the link.
     pub secret: &'a SecretHash,
-    /// Its purpose; it cannot be taken for any other.
-    pub purpose: &'a str,
+    /// What it is for; it can be taken for nothing else.
+    pub purpose: LinkPurpose,
     pub user: Option<UserId>,
     /// The server's data about it, at most 16 KiB.
     pub data: &'a str,
@@ -49,11 +49,11 @@ impl Storage {
     pub async fn link(
         &self,
         secret: &SecretHash,
-        purpose: &str,
+        purpose: LinkPurpose,
         now: Timestamp,
     ) -> Result<Option<LinkRow>> {
         self.database()
-            .optional(&LOOK, &[secret.into(), purpose.into(), now.into()])
+            .optional(&LOOK, &[secret.into(), purpose.as_str().into(), now.into()])
             .await?
             .as_ref()
             .map(link_row)
@@ -74,7 +74,7 @@ impl UnitOfWork {
         }
         let values = [
             link.secret.into(),
-            link.purpose.into(),
+            link.purpose.as_str().into(),
             link.user.into(),
             link.data.into(),
             link.created_at.into(),
@@ -83,11 +83,16 @@ impl UnitOfWork {
         self.execute(&CREATE, &values).await.map(drop)
     }
 
-    /// How many valid links for a purpose a user has. Waits for every other unit that asks for this
-    /// user, so that of several only one sees that there is none.
-    pub async fn live_links(&mut self, user: UserId, purpose: &str, now: Timestamp) -> Result<u64> {
+    /// How many links for a purpose a user has that count. Waits for every other unit that
+    /// asks for this user, so that of several one sees that there is none.
+    pub async fn live_links(
+        &mut self,
+        user: UserId,
+        purpose: LinkPurpose,
+        now: Timestamp,
+    ) -> Result<u64> {
         self.lock_user(user).await?;
-        self.one(&LIVE, &[user.into(), purpose.into(), now.into()])
+        self.one(&LIVE, &[user.into(), purpose.as_str().into(), now.into()])
             .await?
             .count("links")
     }
@@ -97,24 +102,29 @@ impl UnitOfWork {
     pub async fn take_link(
         &mut self,
         secret: &SecretHash,
-        purpose: &str,
+        purpose: LinkPurpose,
         now: Timestamp,
     ) -> Result<Option<LinkRow>> {
-        self.optional(&TAKE, &[secret.into(), purpose.into(), now.into()])
+        self.optional(&TAKE, &[secret.into(), purpose.as_str().into(), now.into()])
             .await?
             .as_ref()
             .map(link_row)
             .transpose()
     }
 
-    /// Deletes the user's links, only those for one purpose if one is named; returns how many.
-    pub async fn drop_links(&mut self, user: UserId, purpose: Option<&str>) -> Result<u64> {
-        self.execute(&DROP, &[user.into(), purpose.into()]).await
+    /// Deletes the user's links, those for one purpose if one is named; how many.
+    pub async fn drop_links(&mut self, user: UserId, purpose: Option<LinkPurpose>) -> Result<u64> {
+        self.execute(
+            &DROP,
+            &[user.into(), purpose.map(LinkPurpose::as_str).into()],
+        )
+        .await
     }
 
-    /// Deletes every link for a purpose, of all users; returns how many.
-    pub async fn drop_links_for(&mut self, purpose: &str) -> Result<u64> {
-        self.execute(&DROP_OF_PURPOSE, &[purpose.into()]).await
+    /// Deletes every link for a purpose, whosever it is; how many.
+    pub async fn drop_links_for(&mut self, purpose: LinkPurpose) -> Result<u64> {
+        self.execute(&DROP_OF_PURPOSE, &[purpose.as_str().into()])
+            .await
     }
 }
 

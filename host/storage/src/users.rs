@@ -1,7 +1,7 @@
 //! Users: names, passwords, second factors, email addresses.
 
 use model::audit::EventKind;
-use model::{Factors, Timestamp, UserFacts, UserId, UserName};
+use model::{Factors, PasswordDisabled, Timestamp, UserFacts, UserId, UserName};
 
 use crate::database::Row;
 use crate::statement::statements;
@@ -26,9 +26,9 @@ pub struct UserRow {
     /// The password's hash (PHC string); none if no password was set.
     pub password_hash: Option<Secret<String>>,
     pub password_set_at: Option<Timestamp>,
-    /// Why the password is disabled; none if it is not.
-    pub password_disabled: Option<String>,
-    /// The shared secret in base32; none if TOTP is not enrolled.
+    /// Why the password is disabled; none while it is not.
+    pub password_disabled: Option<PasswordDisabled>,
+    /// The shared secret in base32; none while TOTP is not enrolled.
     pub totp_secret: Option<Secret<String>>,
     pub totp_enrolled_at: Option<Timestamp>,
     /// The last time step whose code was accepted.
@@ -346,15 +346,23 @@ impl UnitOfWork {
     }
 
     /// Disables the password until the next [`set_password_hash`](Self::set_password_hash).
-    pub async fn disable_password(&mut self, user: UserId, reason: &str) -> Result<()> {
-        self.must_touch(&DISABLE_PASSWORD, &[user.into(), reason.into()])
+    pub async fn disable_password(&mut self, user: UserId, reason: PasswordDisabled) -> Result<()> {
+        self.must_touch(&DISABLE_PASSWORD, &[user.into(), reason.as_str().into()])
             .await
     }
 
-    /// The same if it is enabled: an earlier reason stays. Returns whether it was enabled.
-    pub async fn disable_enabled_password(&mut self, user: UserId, reason: &str) -> Result<bool> {
+    /// The same for one that is enabled: what it was disabled for before stands. Returns whether
+    /// it was enabled.
+    pub async fn disable_enabled_password(
+        &mut self,
+        user: UserId,
+        reason: PasswordDisabled,
+    ) -> Result<bool> {
         Ok(self
-            .execute(&DISABLE_ENABLED_PASSWORD, &[user.into(), reason.into()])
+            .execute(
+                &DISABLE_ENABLED_PASSWORD,
+                &[user.into(), reason.as_str().into()],
+            )
             .await?
             == 1)
     }
@@ -538,7 +546,10 @@ pub(crate) fn user_row(row: &Row) -> Result<UserRow> {
         staff: row.boolean("user_staff")?,
         password_hash: row.optional_text("user_password_hash")?.map(Secret::new),
         password_set_at: row.optional_time("user_password_set_at")?,
-        password_disabled: row.optional_text("user_password_disabled")?,
+        // A reason that another version wrote disables it as well.
+        password_disabled: row
+            .optional_text("user_password_disabled")?
+            .map(|why| PasswordDisabled::from_word(&why).unwrap_or(PasswordDisabled::Policy)),
         totp_secret: row.optional_text("user_totp_secret")?.map(Secret::new),
         totp_enrolled_at: row.optional_time("user_totp_enrolled_at")?,
         totp_last_step: row.optional_integer("user_totp_last_step")?,

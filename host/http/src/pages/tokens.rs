@@ -94,7 +94,8 @@ pub(crate) async fn list(exchange: Exchange) -> Answer {
     let tokens = exchange
         .app
         .identity
-        .list_tokens(permit)
+        .tokens()
+        .list(permit)
         .await
         .map_err(|error| exchange.unavailable(error))?;
     let tokens = tokens
@@ -144,7 +145,8 @@ pub(crate) async fn create(exchange: Exchange) -> Answer {
     let target = match exchange
         .app
         .identity
-        .token_to_create(account, description, scope.clone(), expires_at, None)
+        .tokens()
+        .to_create(account, description, scope.clone(), expires_at, None)
         .await
     {
         Ok(target) => target,
@@ -160,7 +162,7 @@ pub(crate) async fn create(exchange: Exchange) -> Answer {
         .iter()
         .map(|reason| format!("{} {}", reason.message, reason.remedy))
         .collect();
-    let created = match exchange.app.identity.create_token(permit).await {
+    let created = match exchange.app.identity.tokens().create(permit).await {
         Ok(created) => created,
         Err(error) => return failed(&exchange, view, &form, error).await,
     };
@@ -190,7 +192,7 @@ pub(crate) async fn ask(exchange: Exchange) -> Answer {
     let permit = exchange
         .decide_page(RevokeToken { account, token }, &Form::none())
         .await?;
-    let found = match exchange.app.identity.token_to_revoke(&permit).await {
+    let found = match exchange.app.identity.tokens().to_revoke(&permit).await {
         Ok(found) => found,
         Err(TokenError::UnknownToken) => return Err(no_such_token()),
         Err(error) => return Err(exchange.unavailable(error)),
@@ -209,7 +211,7 @@ pub(crate) async fn revoke(exchange: Exchange) -> Answer {
     let permit = exchange
         .decide_page(RevokeToken { account, token }, &form)
         .await?;
-    match exchange.app.identity.revoke_token(permit).await {
+    match exchange.app.identity.tokens().revoke(permit).await {
         Ok(()) => exchange.see_other("/account/tokens/?notice=token-revoked"),
         Err(TokenError::UnknownToken) => Err(no_such_token()),
         Err(error) => Err(exchange.unavailable(error)),
@@ -290,6 +292,7 @@ async fn form_page(
     let projects = exchange
         .app
         .identity
+        .tokens()
         .projects_of(view)
         .await
         .map_err(|error| exchange.unavailable(error))?;

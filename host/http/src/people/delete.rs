@@ -29,6 +29,7 @@ pub(crate) async fn page(exchange: Exchange) -> Answer {
     let projects = exchange
         .app
         .identity
+        .accounts()
         .sole_owner_of(view)
         .await
         .map_err(|error| exchange.unavailable(error))?;
@@ -73,7 +74,7 @@ pub(crate) async fn delete(exchange: Exchange) -> Answer {
             show(&exchange, errors, Vec::new()),
         );
     }
-    match exchange.app.identity.delete_account(permit).await {
+    match exchange.app.identity.accounts().delete(permit).await {
         Ok(()) => {
             let mut response = exchange.see_other("/?notice=account-deleted")?;
             cookies::clear_session(&exchange.app, &mut response);

@@ -37,7 +37,7 @@ const LOG_IN: &[(&str, &str)] = &[("/login", "Log in")];
 pub(crate) async fn page(exchange: Exchange) -> Answer {
     exchange.refuse_page(StartSession, &Form::none()).await?;
     let link = exchange.query("link");
-    match exchange.app.identity.device_to_confirm(&link).await.map_err(|error| exchange.unavailable(error))? {
+    match exchange.app.identity.devices().device_to_confirm(&link).await.map_err(|error| exchange.unavailable(error))? {
         Some(device) if device.kind == DeviceKind::CommandLine => Confirm {
             heading: "Was this you?",
             paragraphs: &[
@@ -79,10 +79,11 @@ pub(crate) async fn confirm(exchange: Exchange) -> Answer {
     let waiting = exchange
         .app
         .identity
+        .devices()
         .device_to_confirm(link)
         .await
         .map_err(|error| exchange.unavailable(error))?;
-    match exchange.app.identity.confirm_device(&exchange.app.gate, &exchange.attempt, link).await? {
+    match exchange.app.identity.devices().confirm(exchange.context(), link).await? {
         true if waiting.is_some_and(|device| device.kind == DeviceKind::CommandLine) => Told {
             heading: "The command line is confirmed",
             paragraphs: &["Go back to it and run the same command again. It is listed on your sessions page, where you can remove it again."],
@@ -141,12 +142,8 @@ pub(crate) async fn mail_again(exchange: Exchange) -> Answer {
     let (again, next) = (form.text("again"), exchange.next(form.text("next")));
     let identity = &exchange.app.identity;
     match identity
-        .mail_about_browser_again(
-            &exchange.app.gate,
-            &exchange.attempt,
-            again,
-            exchange.browser.device(),
-        )
+        .devices()
+        .mail_about_browser_again(exchange.context(), again, exchange.browser.device())
         .await
     {
         Ok(mailed @ (MailAgain::Sent | MailAgain::SentBefore)) => {

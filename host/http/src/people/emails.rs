@@ -38,7 +38,8 @@ async fn show(exchange: &Exchange, view: AccountView, errors: Errors, address: &
     let rows = exchange
         .app
         .identity
-        .emails_of(view)
+        .emails()
+        .of(view)
         .await
         .map_err(|error| exchange.unavailable(error))?;
     let emails = rows
@@ -125,7 +126,7 @@ pub(crate) async fn add(exchange: Exchange) -> Answer {
         )
         .await?;
     let view = AccountView::of(&permit);
-    match exchange.app.identity.add_email(permit).await {
+    match exchange.app.identity.emails().add(permit).await {
         Ok(()) => exchange.see_other("/account/emails/?notice=email-added"),
         Err(error) => again(&exchange, view, error, &address).await,
     }
@@ -145,7 +146,13 @@ pub(crate) async fn send_link(exchange: Exchange) -> Answer {
         )
         .await?;
     let view = AccountView::of(&permit);
-    match exchange.app.identity.send_verification(permit).await {
+    match exchange
+        .app
+        .identity
+        .emails()
+        .send_verification(permit)
+        .await
+    {
         Ok(()) => exchange.see_other("/account/emails/?notice=email-link-sent"),
         Err(error) => again(&exchange, view, error, "").await,
     }
@@ -165,7 +172,7 @@ pub(crate) async fn promote(exchange: Exchange) -> Answer {
         )
         .await?;
     let view = AccountView::of(&permit);
-    match exchange.app.identity.promote_email(permit).await {
+    match exchange.app.identity.emails().promote(permit).await {
         Ok(_) => exchange.see_other("/account/emails/?notice=email-promoted"),
         Err(error) => again(&exchange, view, error, "").await,
     }
@@ -185,7 +192,7 @@ pub(crate) async fn remove(exchange: Exchange) -> Answer {
         )
         .await?;
     let view = AccountView::of(&permit);
-    match exchange.app.identity.remove_email(permit).await {
+    match exchange.app.identity.emails().remove(permit).await {
         Ok(()) => exchange.see_other("/account/emails/?notice=email-removed"),
         Err(error) => again(&exchange, view, error, "").await,
     }
@@ -204,7 +211,8 @@ pub(crate) async fn confirm_page(exchange: Exchange) -> Answer {
     match exchange
         .app
         .identity
-        .email_link(&link)
+        .emails()
+        .waiting_for(&link)
         .await
         .map_err(|error| exchange.unavailable(error))?
     {
@@ -234,7 +242,8 @@ pub(crate) async fn confirm(exchange: Exchange) -> Answer {
     match exchange
         .app
         .identity
-        .confirm_email(&exchange.app.gate, &exchange.attempt, form.text("link"))
+        .emails()
+        .confirm(exchange.context(), form.text("link"))
         .await?
     {
         Some(_) if exchange.caller.session.is_some() => {

@@ -114,7 +114,8 @@ async fn show_in(
 ) -> Answer {
     let identity = &exchange.app.identity;
     let overview = identity
-        .factors_of(view)
+        .factors()
+        .of(view)
         .await
         .map_err(|error| exchange.unavailable(error))?;
     let key = |key: identity::factors::ListedKey| Key {
@@ -135,7 +136,7 @@ async fn show_in(
         recovery: overview.recovery,
         totp: overview.totp.map(time),
         keys: overview.keys.into_iter().map(key).collect(),
-        keys_unavailable: identity.webauthn_unavailable(),
+        keys_unavailable: identity.factors().webauthn_unavailable(),
         kind: if kind.is_empty() {
             "security-key"
         } else {
@@ -250,12 +251,8 @@ async fn to_remove(exchange: &Exchange, which: FactorName) -> Result<RemoveFacto
     match exchange
         .app
         .identity
-        .factor_to_remove(
-            &exchange.app.gate,
-            &exchange.attempt,
-            &exchange.caller,
-            which,
-        )
+        .factors()
+        .to_remove(exchange.context(), &exchange.caller, which)
         .await
     {
         Ok(target) => Ok(target),
@@ -299,7 +296,7 @@ async fn remove(
     let what = what(target.name());
     let permit = exchange.decide_page(target, &form).await?;
     let view = AccountView::of(&permit);
-    match exchange.app.identity.remove_factor(permit).await {
+    match exchange.app.identity.factors().remove(permit).await {
         Ok(session) => super::renewed(exchange, session, "/account/factors/?notice=factor-removed"),
         Err(FactorError::Demanded(demands)) => super::with_status(
             StatusCode::CONFLICT,

@@ -205,7 +205,8 @@ pub(crate) async fn export(exchange: Exchange) -> Answer {
         let history = exchange
             .app
             .identity
-            .history_events(permit, before, EXPORTED_AT_ONCE)
+            .histories()
+            .events(permit, before, EXPORTED_AT_ONCE)
             .await
             .map_err(|error| exchange.unavailable(error))?;
         for entry in history.entries {
@@ -275,7 +276,8 @@ async fn read(
         let history = exchange
             .app
             .identity
-            .history(permit, before, READ)
+            .histories()
+            .of(permit, before, READ)
             .await
             .map_err(|error| exchange.unavailable(error))?;
         for entry in history.entries {

@@ -37,7 +37,7 @@ pub(crate) async fn page(exchange: Exchange) -> Answer {
 
 pub(super) fn show(exchange: &Exchange, errors: Errors, next: &str, user: &str) -> Answer {
     let layout = form_layout(exchange, "Log in", &errors).with_keys();
-    let keys_unavailable = exchange.app.identity.webauthn_unavailable();
+    let keys_unavailable = exchange.app.identity.factors().webauthn_unavailable();
     exchange.render(&LoginPage {
         layout,
         errors,
@@ -67,9 +67,9 @@ pub(crate) async fn log_in(exchange: Exchange) -> Answer {
     match exchange
         .app
         .identity
-        .log_in(
-            &exchange.app.gate,
-            &exchange.attempt,
+        .logins()
+        .with_password(
+            exchange.context(),
             user,
             form.secret("password"),
             exchange.browser.device(),
@@ -92,6 +92,7 @@ pub(super) async fn go_on(exchange: &Exchange, step: LoginStep, next: &str) -> A
     match step {
         LoginStep::Started(session) => {
             app.identity
+                .sessions()
                 .end_replaced(&exchange.attempt, &exchange.caller, &session)
                 .await
                 .map_err(|error| exchange.unavailable(error))?;
@@ -133,7 +134,8 @@ pub(crate) async fn log_out(exchange: Exchange) -> Answer {
         exchange
             .app
             .identity
-            .end_session(permit)
+            .sessions()
+            .end(permit)
             .await
             .map_err(|error| exchange.unavailable(error))?;
     }

@@ -56,22 +56,26 @@ pub(crate) async fn page(exchange: Exchange) -> Answer {
     let view = exchange.read_account().await?;
     let identity = &exchange.app.identity;
     let overview = identity
-        .factors_of(view)
+        .factors()
+        .of(view)
         .await
         .map_err(|error| exchange.unavailable(error))?;
     let emails = identity
-        .emails_of(view)
+        .emails()
+        .of(view)
         .await
         .map_err(|error| exchange.unavailable(error))?;
     let permit = exchange
         .decide_page(ListTokens { account }, &Form::none())
         .await?;
     let tokens = identity
-        .list_tokens(permit)
+        .tokens()
+        .list(permit)
         .await
         .map_err(|error| exchange.unavailable(error))?
         .len();
     let owned = identity
+        .tokens()
         .projects_of(view)
         .await
         .map_err(|error| exchange.unavailable(error))?;

@@ -13,7 +13,8 @@ pub(crate) async fn options(exchange: Exchange) -> Answer {
     let challenge = exchange
         .app
         .identity
-        .challenge_for_passkey(&exchange.app.gate, &exchange.attempt)
+        .factors()
+        .challenge_for_passkey(exchange.context())
         .await?;
     // The browser keeps what it is answered by where no script, and nobody else, gets at it.
     let mut response = json(&json!({ "ceremony": "", "options": challenge.options }))?;
@@ -32,12 +33,8 @@ pub(crate) async fn log_in(exchange: Exchange) -> Answer {
     match exchange
         .app
         .identity
-        .log_in_with_passkey(
-            &exchange.app.gate,
-            &exchange.attempt,
-            &answer,
-            exchange.browser.device(),
-        )
+        .logins()
+        .with_passkey(exchange.context(), &answer, exchange.browser.device())
         .await
     {
         Ok(step) => login::go_on(&exchange, step, next).await,

@@ -76,9 +76,9 @@ pub(crate) async fn change(exchange: Exchange) -> Answer {
     match exchange
         .app
         .identity
-        .change_password(
-            &exchange.app.gate,
-            &exchange.attempt,
+        .passwords()
+        .change(
+            exchange.context(),
             &exchange.caller,
             current,
             new,
@@ -167,7 +167,7 @@ pub(crate) async fn forgot(exchange: Exchange) -> Answer {
             show_forgot(&exchange, errors, user),
         );
     }
-    match exchange.app.identity.request_password_reset(&exchange.app.gate, &exchange.attempt, user).await {
+    match exchange.app.identity.passwords().request_reset(exchange.context(), user).await {
         // The same whether there is such an account or not.
         Ok(()) => Told {
             heading: "Check your email",
@@ -194,7 +194,8 @@ pub(crate) async fn reset_page(exchange: Exchange) -> Answer {
     match exchange
         .app
         .identity
-        .password_reset(&link)
+        .passwords()
+        .waiting_for(&link)
         .await
         .map_err(|error| exchange.unavailable(error))?
     {
@@ -218,19 +219,16 @@ pub(crate) async fn reset(exchange: Exchange) -> Answer {
     let form = exchange.form().await?;
     let (link, identity) = (form.text("link"), &exchange.app.identity);
     let Some(user) = identity
-        .password_reset(link)
+        .passwords()
+        .waiting_for(link)
         .await
         .map_err(|error| exchange.unavailable(error))?
     else {
         return forgot_again(&exchange);
     };
     match identity
-        .reset_password(
-            &exchange.app.gate,
-            &exchange.attempt,
-            link,
-            form.secret("password"),
-        )
+        .passwords()
+        .reset(exchange.context(), link, form.secret("password"))
         .await
     {
         Ok(device) => {

@@ -57,7 +57,8 @@ async fn show(exchange: &Exchange, errors: Errors, user: &str, reason: &str) -> 
     let listed = exchange
         .app
         .identity
-        .recoveries(permit)
+        .recoveries()
+        .list(permit)
         .await
         .map_err(|error| exchange.unavailable(error))?;
     let recovery = |listed: identity::ListedRecovery| Recovery {
@@ -87,7 +88,7 @@ async fn show(exchange: &Exchange, errors: Errors, user: &str, reason: &str) -> 
 pub(crate) async fn announcement(app: &Shared, route: &Route, caller: &Caller) -> Option<Notice> {
     let session = OwnSession::of(caller)
         .filter(|_| route.audience == Audience::People && route.path.starts_with("/account/"))?;
-    let recovery = match app.identity.recovery_announced_in(session).await {
+    let recovery = match app.identity.recoveries().announced_in(session).await {
         Ok(recovery) => recovery?,
         Err(error) => {
             // The page itself will say that the registry cannot answer.
@@ -131,7 +132,8 @@ pub(crate) async fn own(exchange: Exchange) -> Answer {
     let recovery = exchange
         .app
         .identity
-        .recovery_of(view)
+        .recoveries()
+        .of(view)
         .await
         .map_err(|error| exchange.unavailable(error))?;
     let mut layout = exchange.layout("Recovery of your account");
@@ -154,7 +156,7 @@ pub(crate) async fn stop_own(exchange: Exchange) -> Answer {
     let permit = exchange
         .decide_page(StopOwnRecovery { account }, &form)
         .await?;
-    match exchange.app.identity.stop_own_recovery(permit).await {
+    match exchange.app.identity.recoveries().stop_own(permit).await {
         Ok(()) => exchange.see_other("/account/?notice=recovery-cancelled"),
         // One that has ended: the page says so.
         Err(RecoveryError::UnknownRecovery) => exchange.see_other(STOP_OWN),
@@ -180,6 +182,7 @@ pub(crate) async fn start(exchange: Exchange) -> Answer {
         Ok(name) => exchange
             .app
             .identity
+            .recoveries()
             .user_to_recover(&permit, &name)
             .await
             .map_err(|error| exchange.unavailable(error))?,
@@ -211,7 +214,7 @@ pub(crate) async fn start(exchange: Exchange) -> Answer {
                     &form,
                 )
                 .await?;
-            match exchange.app.identity.start_recovery(permit).await {
+            match exchange.app.identity.recoveries().start(permit).await {
                 Ok(_) => return exchange.see_other("/staff/recoveries/?notice=recovery-started"),
                 Err(RecoveryError::Refused(refusal)) => return Err(refusal.into()),
                 Err(RecoveryError::Storage(error)) => return Err(exchange.unavailable(error)),
@@ -249,7 +252,7 @@ pub(crate) async fn cancel(exchange: Exchange) -> Answer {
     let permit = exchange
         .decide_page(CancelRecovery { recovery }, &form)
         .await?;
-    match exchange.app.identity.cancel_recovery(permit).await {
+    match exchange.app.identity.recoveries().cancel(permit).await {
         Ok(()) => exchange.see_other("/staff/recoveries/?notice=recovery-cancelled"),
         // One that has ended cannot be stopped; the list says so.
         Err(RecoveryError::UnknownRecovery) => exchange.see_other("/staff/recoveries/"),
@@ -276,7 +279,7 @@ pub(crate) async fn stop_page(exchange: Exchange) -> Answer {
         .refuse_page(Look(Action::PasswordReset), &Form::none())
         .await?;
     let link = exchange.query("link");
-    match exchange.app.identity.announced_recovery(&link).await.map_err(|error| exchange.unavailable(error))? {
+    match exchange.app.identity.recoveries().announced(&link).await.map_err(|error| exchange.unavailable(error))? {
         Some(recovery) => Confirm {
             heading: "Stop the recovery of your account",
             paragraphs: &["The registry's staff was asked to let you back into your account without your second factors. If you asked for it, just wait. If you did not, stop it."],
@@ -300,7 +303,7 @@ pub(crate) async fn stop_page(exchange: Exchange) -> Answer {
 /// `POST /recovery/cancel`
 pub(crate) async fn stop(exchange: Exchange) -> Answer {
     let form = exchange.form().await?;
-    match exchange.app.identity.cancel_recovery_by_link(&exchange.app.gate, &exchange.attempt, form.text("link")).await {
+    match exchange.app.identity.recoveries().cancel_by_link(exchange.context(), form.text("link")).await {
         Ok(()) => Told {
             heading: "The recovery is stopped",
             paragraphs: &["Your second factors and your password stay unchanged. If someone tried to get into your account, check its security history."],

@@ -66,7 +66,7 @@ fn show(exchange: &Exchange, errors: Errors, user_name: &str, email: &str) -> An
 /// `POST /register`
 pub(crate) async fn register(exchange: Exchange) -> Answer {
     let form = exchange.form().await?;
-    match exchange.app.identity.register(&exchange.app.gate, &exchange.attempt, typed(&form)).await {
+    match exchange.app.identity.registrations().register(exchange.context(), typed(&form)).await {
         // The same whether name and address were free or not.
         Ok(()) => Told {
             heading: "Check your email",
@@ -125,7 +125,8 @@ pub(crate) async fn confirm_page(exchange: Exchange) -> Answer {
     match exchange
         .app
         .identity
-        .registration(&link)
+        .registrations()
+        .waiting_for(&link)
         .await
         .map_err(|error| exchange.unavailable(error))?
     {
@@ -167,12 +168,8 @@ pub(crate) async fn confirm(exchange: Exchange) -> Answer {
     match exchange
         .app
         .identity
-        .confirm_registration(
-            &exchange.app.gate,
-            &exchange.attempt,
-            link,
-            form.secret("password"),
-        )
+        .registrations()
+        .confirm(exchange.context(), link, form.secret("password"))
         .await
     {
         Ok(_) => exchange.see_other("/login?notice=account-created"),
@@ -223,7 +220,8 @@ async fn finish_again(
     let Some(pending) = exchange
         .app
         .identity
-        .registration(link)
+        .registrations()
+        .waiting_for(link)
         .await
         .map_err(|error| exchange.unavailable(error))?
     else {
@@ -254,7 +252,8 @@ async fn discard(exchange: &Exchange, link: &str) -> Answer {
     match exchange
         .app
         .identity
-        .discard_registration(&exchange.app.gate, &exchange.attempt, link)
+        .registrations()
+        .discard(exchange.context(), link)
         .await
     {
         Ok(()) => {
@@ -286,6 +285,7 @@ pub(crate) async fn first_user_page(exchange: Exchange) -> Answer {
     match exchange
         .app
         .identity
+        .registrations()
         .is_first_user_link(&link)
         .await
         .map_err(|error| exchange.unavailable(error))?
@@ -319,7 +319,8 @@ pub(crate) async fn first_user(exchange: Exchange) -> Answer {
     match exchange
         .app
         .identity
-        .create_first_user(&exchange.app.gate, &exchange.attempt, link, typed(&form))
+        .registrations()
+        .create_first_user(exchange.context(), link, typed(&form))
         .await
     {
         Ok(_) => exchange.see_other("/login?notice=account-created"),

@@ -52,7 +52,8 @@ async fn pending(exchange: &Exchange) -> Result<Option<(&str, PendingLogin)>, Pr
     let pending = exchange
         .app
         .identity
-        .pending_login(cookie)
+        .logins()
+        .pending(cookie)
         .await
         .map_err(|error| exchange.unavailable(error))?;
     Ok(pending.map(|pending| (cookie, pending)))
@@ -71,25 +72,22 @@ pub(crate) async fn prove(exchange: Exchange) -> Answer {
     let Some((cookie, pending)) = pending(&exchange).await? else {
         return expired(&exchange, next);
     };
-    let (identity, gate, attempt) = (
-        &exchange.app.identity,
-        &exchange.app.gate,
-        &exchange.attempt,
-    );
+    let identity = &exchange.app.identity;
     let device = exchange.browser.device();
     let (field, step) = match form.text("factor") {
         "totp" => (
             "code",
             identity
-                .log_in_with_totp(gate, attempt, cookie, form.text("code"), device)
+                .logins()
+                .with_totp(exchange.context(), cookie, form.text("code"), device)
                 .await,
         ),
         "recovery-code" => (
             "recovery-code",
             identity
-                .log_in_with_recovery_code(
-                    gate,
-                    attempt,
+                .logins()
+                .with_recovery_code(
+                    exchange.context(),
                     cookie,
                     form.text("recovery-code"),
                     device,
@@ -104,7 +102,8 @@ pub(crate) async fn prove(exchange: Exchange) -> Answer {
             (
                 "",
                 identity
-                    .log_in_with_key(gate, attempt, cookie, &answer, device)
+                    .logins()
+                    .with_key(exchange.context(), cookie, &answer, device)
                     .await,
             )
         }
@@ -142,7 +141,8 @@ pub(crate) async fn options(exchange: Exchange) -> Answer {
     let challenge = exchange
         .app
         .identity
-        .challenge_for_pending(&exchange.app.gate, &exchange.attempt, pending)
+        .factors()
+        .challenge_for_pending(exchange.context(), pending)
         .await?;
     json(&super::challenge(&challenge))
 }

@@ -26,6 +26,7 @@ pub(crate) async fn page(exchange: Exchange) -> Answer {
     let address = exchange
         .app
         .identity
+        .accounts()
         .secured_through(view)
         .await
         .map_err(|error| exchange.unavailable(error))?;
@@ -45,7 +46,8 @@ pub(crate) async fn secure(exchange: Exchange) -> Answer {
     let address = exchange
         .app
         .identity
-        .secure_account(permit)
+        .accounts()
+        .secure(permit)
         .await
         .map_err(|error| exchange.unavailable(error))?;
     let unreachable = format!(

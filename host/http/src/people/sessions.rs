@@ -49,7 +49,8 @@ pub(crate) async fn page(exchange: Exchange) -> Answer {
     let listed = exchange
         .app
         .identity
-        .list_sessions(permit)
+        .sessions()
+        .list(permit)
         .await
         .map_err(|error| exchange.unavailable(error))?;
     let session = |session: identity::ListedSession| Session {
@@ -69,7 +70,8 @@ pub(crate) async fn page(exchange: Exchange) -> Answer {
     let listed = exchange
         .app
         .identity
-        .list_devices(permit, exchange.browser.device())
+        .devices()
+        .list(permit, exchange.browser.device())
         .await
         .map_err(|error| exchange.unavailable(error))?;
     let device = |device: identity::ListedDevice| Device {
@@ -116,7 +118,8 @@ pub(crate) async fn end(exchange: Exchange) -> Answer {
     exchange
         .app
         .identity
-        .end_session(permit)
+        .sessions()
+        .end(permit)
         .await
         .map_err(|error| exchange.unavailable(error))?;
     // One that had ended by itself is gone just the same.
@@ -139,7 +142,8 @@ pub(crate) async fn end_others(exchange: Exchange) -> Answer {
     exchange
         .app
         .identity
-        .end_sessions(permit)
+        .sessions()
+        .end_all(permit)
         .await
         .map_err(|error| exchange.unavailable(error))?;
     exchange.see_other("/account/sessions/?notice=sessions-ended")
@@ -161,7 +165,8 @@ pub(crate) async fn forget_device(exchange: Exchange) -> Answer {
     exchange
         .app
         .identity
-        .forget_device(permit)
+        .devices()
+        .forget(permit)
         .await
         .map_err(|error| exchange.unavailable(error))?;
     // One that was forgotten before is unknown just the same.

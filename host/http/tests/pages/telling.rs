@@ -174,7 +174,8 @@ async fn an_owner_who_is_logged_in_sees_a_recovery_and_stops_it() {
         reason: "Lost the phone, seen in a call".to_owned(),
     };
     site.identity
-        .start_recovery(site.permit(target).await)
+        .recoveries()
+        .start(site.permit(target).await)
         .await
         .unwrap();
     let mut pages = Vec::new();
@@ -222,7 +223,8 @@ async fn nobody_stops_the_recovery_of_another_account() {
         reason: "Lost the phone, seen in a call".to_owned(),
     };
     site.identity
-        .start_recovery(site.permit(target).await)
+        .recoveries()
+        .start(site.permit(target).await)
         .await
         .unwrap();
     let mut browser = site.browser();

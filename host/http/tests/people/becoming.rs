@@ -201,6 +201,7 @@ async fn the_first_user_is_made_once_and_is_staff_whoever_registered_before() {
     site.user("stranger").await;
     let link = site
         .identity
+        .registrations()
         .first_user_link()
         .await
         .unwrap()

@@ -141,7 +141,8 @@ impl Site {
         let email = Some(format!("{name}@example.org"));
         let user = self
             .identity
-            .create_user(
+            .accounts()
+            .create(
                 self.permit(CreateUser {
                     name,
                     email,
@@ -157,6 +158,7 @@ impl Site {
             password: Secret::new(PASSWORD.to_owned()),
         };
         self.identity
+            .accounts()
             .set_password(self.permit(target).await)
             .await
             .unwrap();
@@ -178,11 +180,13 @@ impl Site {
         let account = Account::at_the_server(self.identity_of(user).await);
         let target = self
             .identity
-            .token_to_create(account, "laptop", NewTokenScope::Account, None, None)
+            .tokens()
+            .to_create(account, "laptop", NewTokenScope::Account, None, None)
             .await
             .unwrap();
         self.identity
-            .create_token(self.permit(target).await)
+            .tokens()
+            .create(self.permit(target).await)
             .await
             .unwrap()
             .text

@@ -1,10 +1,12 @@
 //! The email addresses of a user.
 
-use gate::{Attempt, Gate, Permit, Refusal, Target, TargetFacts};
+use gate::{Permit, Refusal, Target, TargetFacts};
 use model::audit::{Actor, EventKind};
 use model::email::comparable;
 use model::mail::{Mail, MailField, MailKind};
-use model::{Action, CredentialKind, EmailAddress, PasswordState, Timestamp, UserId, UserName};
+use model::{
+    Action, CredentialKind, EmailAddress, LinkPurpose, PasswordState, Timestamp, UserId, UserName,
+};
 use serde_json::json;
 use storage::links::NewLink;
 use storage::users::{EmailRow, UserRow};
@@ -13,14 +15,9 @@ use storage::{Conflict, SecretHash, StorageError, UnitOfWork};
 use super::notices::{self, Mailbox, device, enqueue, remote_address};
 use super::standing_primary::BEFORE;
 use super::{AccountError, MAX_EMAILS, event, is_there, person};
-use crate::devices::DEVICE_CONFIRM;
 use crate::limits::{self, TooMany};
-use crate::password_reset::PASSWORD_RESET;
-use crate::refusals::Failure;
-use crate::{Account, AccountView, Identity, opaque};
-
-/// The purpose of the links in storage.
-pub(crate) const EMAIL_VERIFY: &str = "email-verify";
+use crate::request::{RequestContext, Stop, UseCase};
+use crate::{Account, AccountView, opaque};
 
 /// How long a link counts.
 const LINK_MS: i64 = 24 * 3600 * 1000;
@@ -77,12 +74,17 @@ pub struct UnverifiedEmail {
     pub address: String,
 }
 
-impl Identity {
+crate::areas::area! {
+    /// Email addresses of accounts.
+    Emails
+}
+
+impl Emails<'_> {
     /// Adds an unverified address, on the command line. Whoever asks over the network gets a
     /// link mailed to the address, and has it once that was opened: until then the answer and
     /// the work are the same whether the address is anybody's or not, and nobody can keep an
     /// address from its owner by claiming it.
-    pub async fn add_email(&self, permit: Permit<AddEmail>) -> Result<(), AccountError> {
+    pub async fn add(self, permit: Permit<AddEmail>) -> Result<(), AccountError> {
         let AddEmail { account, address } = permit.target();
         let user = account.id();
         let address = EmailAddress::parse(address)?;
@@ -133,7 +135,7 @@ impl Identity {
     }
 
     async fn add_unverified(
-        &self,
+        self,
         permit: &Permit<AddEmail>,
         address: &str,
     ) -> Result<(), AccountError> {
@@ -155,7 +157,7 @@ impl Identity {
 
     /// Mails a link that verifies an address of the user, to that address.
     pub async fn send_verification(
-        &self,
+        self,
         permit: Permit<SendVerification>,
     ) -> Result<(), AccountError> {
         let SendVerification { account, address } = permit.target();
@@ -166,7 +168,7 @@ impl Identity {
             .await?
             .filter(|row| is_there(row) && account.is_own(&permit))
             .ok_or(AccountError::UnknownUser)?;
-        let known = self.email_of(user, address).await?;
+        let known = self.one_of(user, address).await?;
         if known.verified_at.is_some() {
             return Ok(());
         }
@@ -182,7 +184,7 @@ impl Identity {
         Ok(())
     }
 
-    async fn count_mails(&self, counters: &[limits::Counter]) -> Result<(), AccountError> {
+    async fn count_mails(self, counters: &[limits::Counter]) -> Result<(), AccountError> {
         let too_many = |TooMany {
                             retry_after_seconds,
                         }| AccountError::Limited {
@@ -196,7 +198,7 @@ impl Identity {
 
     /// Mails a link that makes an address the user's own, to that address.
     pub(crate) async fn mail_verification(
-        &self,
+        self,
         unit: &mut UnitOfWork,
         user: UserId,
         name: &UserName,
@@ -208,7 +210,7 @@ impl Identity {
     }
 
     async fn mail_verification_link(
-        &self,
+        self,
         unit: &mut UnitOfWork,
         user: UserId,
         name: &UserName,
@@ -220,12 +222,12 @@ impl Identity {
         let words = [
             (MailField::UserName, name.as_written().to_owned()),
             (MailField::Address, address.to_owned()),
-            self.link("/email/confirm", secret.expose()),
+            self.identity.link("/email/confirm", secret.expose()),
             (MailField::LinkLifetime, LINK_LIFETIME.to_owned()),
         ];
         let link = NewLink {
             secret: &stored,
-            purpose: EMAIL_VERIFY,
+            purpose: LinkPurpose::EmailVerify,
             user: Some(user),
             data: address,
             created_at: at,
@@ -244,16 +246,16 @@ impl Identity {
 
     /// The address that a link would verify, for the page that asks for a confirmation.
     /// Changes nothing.
-    pub async fn email_link(&self, link: &str) -> Result<Option<UnverifiedEmail>, StorageError> {
-        let pending = self.pending_email(link).await?;
+    pub async fn waiting_for(self, link: &str) -> Result<Option<UnverifiedEmail>, StorageError> {
+        let pending = self.pending(link).await?;
         Ok(pending.map(|(_, user, address)| UnverifiedEmail {
             user: user.name,
             address,
         }))
     }
 
-    async fn pending_email(
-        &self,
+    async fn pending(
+        self,
         link: &str,
     ) -> Result<Option<(SecretHash, UserRow, String)>, StorageError> {
         let Some(stored) = opaque::hash(link) else {
@@ -261,7 +263,7 @@ impl Identity {
         };
         let Some(row) = self
             .storage()
-            .link(&stored, EMAIL_VERIFY, self.now())
+            .link(&stored, LinkPurpose::EmailVerify, self.now())
             .await?
         else {
             return Ok(None);
@@ -276,58 +278,38 @@ impl Identity {
 
     /// Verifies the address of a link, which is then used up. The address; none for a link
     /// that does not count, or an address that is another account's meanwhile.
-    pub async fn confirm_email(
-        &self,
-        gate: &Gate,
-        attempt: &Attempt,
+    pub async fn confirm(
+        self,
+        context: RequestContext<'_>,
         link: &str,
     ) -> Result<Option<String>, Refusal> {
-        let (pending, caller) = match self.pending_email(link).await {
-            Ok(None) => return Ok(None),
-            Ok(Some(pending)) => {
-                let caller = person(&pending.1, PasswordState::Unchecked);
-                (pending, caller)
-            }
-            Err(error) => {
-                return Err(self
-                    .refuse(
-                        gate,
-                        attempt,
-                        Action::EmailVerify,
-                        Failure::unavailable(CredentialKind::None, &error),
-                    )
-                    .await);
-            }
+        let case = self
+            .identity
+            .use_case(context, Action::EmailVerify, CredentialKind::None);
+        case.answer(self.confirm_by_link(&case, link).await).await
+    }
+
+    async fn confirm_by_link(self, case: &UseCase<'_>, link: &str) -> Result<Option<String>, Stop> {
+        let Some((link, user, address)) = self.pending(link).await? else {
+            return Ok(None);
         };
-        let (stored, user, address) = pending;
-        let permit = gate
-            .decide(
-                attempt,
-                &caller,
-                ConfirmEmail {
-                    user: user.id,
-                    link: stored,
-                    address,
-                },
-            )
-            .await?;
+        let caller = person(&user, PasswordState::Unchecked);
+        let target = ConfirmEmail {
+            user: user.id,
+            link,
+            address,
+        };
+        let permit = case.decide(&caller, target).await?;
         match self.own_confirmed_address(&permit).await {
             Ok(true) => Ok(Some(permit.into_target().address)),
             Ok(false) => Ok(None),
             Err(error) if error.conflict() == Some(Conflict::EmailTaken) => Ok(None),
-            Err(error) => Err(self
-                .refuse(
-                    gate,
-                    attempt,
-                    Action::EmailVerify,
-                    Failure::unavailable(CredentialKind::None, &error),
-                )
-                .await),
+            Err(error) => Err(error.into()),
         }
     }
 
     async fn own_confirmed_address(
-        &self,
+        self,
         permit: &Permit<ConfirmEmail>,
     ) -> Result<bool, StorageError> {
         let ConfirmEmail {
@@ -348,7 +330,7 @@ impl Identity {
             return Ok(false);
         };
         if unit
-            .take_link(link, EMAIL_VERIFY, self.now())
+            .take_link(link, LinkPurpose::EmailVerify, self.now())
             .await?
             .is_none()
         {
@@ -394,19 +376,19 @@ impl Identity {
     }
 
     /// The addresses of an account, the primary one first.
-    pub async fn emails_of(&self, view: AccountView) -> Result<Vec<EmailRow>, StorageError> {
+    pub async fn of(self, view: AccountView) -> Result<Vec<EmailRow>, StorageError> {
         self.storage().emails(view.user()).await
     }
 
     /// Marks an address as verified, on the command line: somebody there knows whose it is.
     /// Over the network the mailed link is what proves it. Returns whether it was not.
-    pub async fn verify_email(&self, permit: Permit<VerifyEmail>) -> Result<bool, AccountError> {
+    pub async fn verify(self, permit: Permit<VerifyEmail>) -> Result<bool, AccountError> {
         if matches!(permit.actor(), Actor::Caller { .. }) {
             return Err(AccountError::VerifiedByLink);
         }
         let VerifyEmail { account, address } = permit.target();
         let user = account.id();
-        let known = self.email_of(user, address).await?;
+        let known = self.one_of(user, address).await?;
         if known.verified_at.is_some() {
             return Ok(false);
         }
@@ -427,10 +409,10 @@ impl Identity {
     /// Makes an address the primary one. Returns whether it was not. Only a verified one: what
     /// policies ask for is a primary address that is. Links that went to the old one, for a new
     /// password or to make a browser known, count no more.
-    pub async fn promote_email(&self, permit: Permit<PromoteEmail>) -> Result<bool, AccountError> {
+    pub async fn promote(self, permit: Permit<PromoteEmail>) -> Result<bool, AccountError> {
         let PromoteEmail { account, address } = permit.target();
         let user = account.id();
-        let known = self.email_of(user, address).await?;
+        let known = self.one_of(user, address).await?;
         if known.primary {
             return Ok(false);
         }
@@ -443,12 +425,12 @@ impl Identity {
             .await?
             .filter(|_| account.is_own(&permit))
             .ok_or(AccountError::UnknownUser)?;
-        let mailbox = self.mailbox(&row).await?;
+        let mailbox = self.identity.mailbox(&row).await?;
         let mut unit = permit.begin(self.storage()).await?;
         if !unit.promote_email(user, &known.address).await? {
             return Err(AccountError::UnknownEmail);
         }
-        for purpose in [PASSWORD_RESET, DEVICE_CONFIRM] {
+        for purpose in [LinkPurpose::PasswordReset, LinkPurpose::DeviceConfirm] {
             unit.drop_links(user, Some(purpose)).await?;
         }
         if let Some(old) = mailbox.primary() {
@@ -474,24 +456,25 @@ impl Identity {
     }
 
     /// Removes an address. It is told itself, if it was verified, and so is the primary one.
-    pub async fn remove_email(&self, permit: Permit<RemoveEmail>) -> Result<(), AccountError> {
+    pub async fn remove(self, permit: Permit<RemoveEmail>) -> Result<(), AccountError> {
         let RemoveEmail { account, address } = permit.target();
         let user = account.id();
-        let known = self.email_of(user, address).await?;
+        let known = self.one_of(user, address).await?;
         let row = self
             .storage()
             .user(user)
             .await?
             .filter(|_| account.is_own(&permit))
             .ok_or(AccountError::UnknownUser)?;
-        let mailbox = self.mailbox(&row).await?;
+        let mailbox = self.identity.mailbox(&row).await?;
         let mut unit = permit.begin(self.storage()).await?;
         // The write itself leaves the primary one alone, also one that became it just now.
         if known.primary || !unit.remove_email(user, &known.address).await? {
             return Err(AccountError::PrimaryEmail);
         }
         // Several may have been mailed to it before it was the user's: none brings it back.
-        unit.drop_links(user, Some(EMAIL_VERIFY)).await?;
+        unit.drop_links(user, Some(LinkPurpose::EmailVerify))
+            .await?;
         let mail = Mail::new(
             MailKind::EmailRemoved,
             change_words(&permit, &mailbox, &known.address),
@@ -517,7 +500,7 @@ impl Identity {
         Ok(())
     }
 
-    async fn email_of(&self, user: UserId, address: &str) -> Result<EmailRow, AccountError> {
+    async fn one_of(self, user: UserId, address: &str) -> Result<EmailRow, AccountError> {
         // In whatever form it is stored and named.
         let named = comparable(address);
         let known = self

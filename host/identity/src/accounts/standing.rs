@@ -6,8 +6,8 @@ use model::{Action, UserId};
 use serde_json::json;
 use storage::StorageError;
 
+use super::Accounts;
 use super::{AccountError, event};
-use crate::Identity;
 use crate::recovery::RecoveryError;
 
 /// Longest reason, in characters.
@@ -52,10 +52,10 @@ impl Target for EnableUser {
     }
 }
 
-impl Identity {
+impl Accounts<'_> {
     /// Makes a user staff, or not. Returns whether that changed anything. A recovery that waits
     /// for who becomes staff is stopped: those of staff are begun on the command line alone.
-    pub async fn set_staff(&self, permit: Permit<SetStaff>) -> Result<bool, AccountError> {
+    pub async fn set_staff(self, permit: Permit<SetStaff>) -> Result<bool, AccountError> {
         let SetStaff { user, staff } = *permit.target();
         if self
             .storage()
@@ -69,7 +69,9 @@ impl Identity {
         }
         if let Some(recovery) = self.storage().recovery_of(user).await?.filter(|_| staff) {
             match self
-                .stop_recovery(&permit, &recovery, None, "the account becoming staff")
+                .identity
+                .recoveries()
+                .stop(&permit, &recovery, None, "the account becoming staff")
                 .await
             {
                 Ok(()) | Err(RecoveryError::UnknownRecovery) => {}
@@ -94,7 +96,7 @@ impl Identity {
 
     /// Disables a user, from the next look at a credential on, and ends what was begun with
     /// one: enabled again, the user logs in again.
-    pub async fn disable_user(&self, permit: Permit<DisableUser>) -> Result<(), AccountError> {
+    pub async fn disable(self, permit: Permit<DisableUser>) -> Result<(), AccountError> {
         let DisableUser { user, reason } = permit.target();
         let reason = reason.trim();
         if !(1..=MAX_REASON).contains(&reason.chars().count())
@@ -111,6 +113,8 @@ impl Identity {
             return Err(AccountError::UserDisabled);
         }
         let ended = self
+            .identity
+            .passwords()
             .end_what_was_begun(&mut unit, *user, None, None)
             .await?;
         unit.commit(&event(
@@ -124,7 +128,7 @@ impl Identity {
     }
 
     /// Enables a user again.
-    pub async fn enable_user(&self, permit: Permit<EnableUser>) -> Result<(), AccountError> {
+    pub async fn enable(self, permit: Permit<EnableUser>) -> Result<(), AccountError> {
         let EnableUser { user } = *permit.target();
         self.storage()
             .user(user)

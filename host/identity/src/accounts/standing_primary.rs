@@ -16,7 +16,7 @@ use storage::{StorageError, UnitOfWork};
 
 use super::event;
 use super::notices::{self, Mailbox, device, enqueue, remote_address};
-use crate::Identity;
+use crate::accounts::emails::Emails;
 use crate::secure::is_secured;
 
 /// How long an address has to be the primary one to be trusted with the account.
@@ -28,12 +28,12 @@ pub(crate) const BEFORE: &str = "before";
 /// What it says when a mailed link put the address back.
 const PUT_BACK: &str = "put-back-by-link";
 
-impl Identity {
+impl Emails<'_> {
     /// The verified address that was the primary one for seven days without a break, the last
     /// one that was; or else the first. What operators changed, or the link that was mailed to
     /// an address itself, stands at once.
     pub(crate) async fn standing_primary(
-        &self,
+        self,
         mailbox: &Mailbox,
         at: Timestamp,
     ) -> Result<Option<String>, StorageError> {
@@ -71,7 +71,7 @@ impl Identity {
     /// The address that a link for a new password goes to: the primary one, and while the
     /// account is secured the one that it was secured for.
     pub(crate) async fn reset_address(
-        &self,
+        self,
         user: &UserRow,
         mailbox: &Mailbox,
     ) -> Result<Option<String>, StorageError> {

@@ -1,18 +1,17 @@
 //! The mail about an unknown browser, once more: asked for by the browser that waits for it.
 
-use gate::{Attempt, Gate, Refusal, Target, TargetFacts};
+use gate::{Attempt, Refusal, Target, TargetFacts};
 use model::limit::DEVICE_MAILS_PER_ACCOUNT;
-use model::{Action, Assurance, Caller, CredentialKind, DeviceKind, Principal};
+use model::{Action, Assurance, Caller, CeremonyKind, CredentialKind, DeviceKind, Principal};
 use storage::ceremonies::NewCeremony;
 use storage::users::UserRow;
 use storage::{Secret, StorageError};
 
+use super::Devices;
 use super::{Device, LINK_LIFETIME_MS, MayAsk};
+use crate::opaque;
 use crate::refusals::Failure;
-use crate::{Identity, opaque};
-
-/// The kind of the ceremony in storage.
-const KIND: &str = "device-mail";
+use crate::request::{Concerning, RequestContext, Stop, UseCase};
 
 /// What came of asking for another mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +26,10 @@ pub enum MailAgain {
 }
 
 /// Mail the link about a browser again.
-#[derive(Clone, Copy, Debug)]
-struct AskAgain;
+struct AskAgain {
+    user: UserRow,
+    device: Device,
+}
 
 /// What the mail proves is what a link that verifies an address proves.
 impl Target for AskAgain {
@@ -37,11 +38,11 @@ impl Target for AskAgain {
     }
 }
 
-impl Identity {
+impl Devices<'_> {
     /// Remembers that this browser may ask for the mail again: its user's password and a code
     /// were right in it. What its page is to send. As many may wait as are mailed about in an hour.
     pub(crate) async fn wait_for_confirmation(
-        &self,
+        self,
         attempt: &Attempt,
         user: &UserRow,
     ) -> Result<Secret<String>, StorageError> {
@@ -49,7 +50,7 @@ impl Identity {
         let (created_at, expires_at) = (attempt.at, attempt.at.plus_ms(LINK_LIFETIME_MS));
         let ceremony = NewCeremony {
             secret: &hash,
-            kind: KIND,
+            kind: CeremonyKind::DeviceMail,
             user: Some(user.id),
             session: None,
             state: "",
@@ -65,70 +66,59 @@ impl Identity {
     /// Mails the link about the browser again. `asked` is what the page sends, `cookie` what the
     /// browser is known by; either alone is of no use.
     pub async fn mail_about_browser_again(
-        &self,
-        gate: &Gate,
-        attempt: &Attempt,
+        self,
+        context: RequestContext<'_>,
         asked: &str,
         cookie: Option<&str>,
     ) -> Result<MailAgain, Refusal> {
-        let action = Action::EmailVerify;
-        let unavailable =
-            |error: &StorageError| Failure::unavailable(CredentialKind::Session, error);
-        let (user, device) = match self.waiting_browser(asked, cookie).await {
-            Ok(Some(found)) => found,
-            Ok(None) => return Ok(MailAgain::NotWaiting),
-            Err(error) => {
-                return Err(self
-                    .refuse(gate, attempt, action, unavailable(&error))
-                    .await);
-            }
+        let case = self
+            .identity
+            .use_case(context, Action::EmailVerify, CredentialKind::Session);
+        case.answer(self.mail_again(&case, asked, cookie).await)
+            .await
+    }
+
+    async fn mail_again(
+        self,
+        case: &UseCase<'_>,
+        asked: &str,
+        cookie: Option<&str>,
+    ) -> Result<MailAgain, Stop> {
+        let Some((user, device)) = self.waiting_browser(asked, cookie).await? else {
+            return Ok(MailAgain::NotWaiting);
         };
         if device.is_confirmed() {
             return Ok(MailAgain::Confirmed);
         }
-        let (principal, assurance) = (Principal::User(user.facts()), Assurance::NONE);
         let caller = Caller {
             credential: CredentialKind::Session,
-            principal,
+            principal: Principal::User(user.facts()),
             token: None,
             session: None,
-            assurance,
+            assurance: Assurance::NONE,
         };
-        let _permit = gate.decide(attempt, &caller, AskAgain).await?;
-        let counted = match self.may_ask(attempt, &user, &device).await {
-            Ok(MayAsk::Yes(counted)) => counted,
-            Ok(MayAsk::MailedBefore) => return Ok(MailAgain::SentBefore),
-            Ok(MayAsk::TooMany(too_many)) => {
-                return Err(self
-                    .refuse(gate, attempt, action, Failure::no_mail(too_many, user.id))
-                    .await);
-            }
-            Err(error) => {
-                return Err(self
-                    .refuse(gate, attempt, action, unavailable(&error).of(user.id))
-                    .await);
-            }
-        };
-        match self
-            .ask_to_confirm(attempt, &user, &device, None, true)
+        let permit = case.decide(&caller, AskAgain { user, device }).await?;
+        let AskAgain { user, device } = permit.into_target();
+        let counted = match self
+            .may_ask(case.attempt, &user, &device)
             .await
+            .of(user.id)?
         {
-            Ok(()) => Ok(MailAgain::Sent),
-            Err(error) => {
-                // No mail, so none counts.
-                if let Err(error) = counted.give_back(self.storage()).await {
-                    tracing::warn!(%error, "a mail that was not sent stays counted");
-                }
-                Err(self
-                    .refuse(gate, attempt, action, unavailable(&error).of(user.id))
-                    .await)
+            MayAsk::Yes(counted) => counted,
+            MayAsk::MailedBefore => return Ok(MailAgain::SentBefore),
+            MayAsk::TooMany(too_many) => {
+                return Err(Failure::no_mail(too_many, user.id).into());
             }
-        }
+        };
+        self.mail_or_give_back(case.attempt, &user, &device, None, counted)
+            .await
+            .of(user.id)?;
+        Ok(MailAgain::Sent)
     }
 
     /// Whose browser waits under this secret, and which; none where none does.
     async fn waiting_browser(
-        &self,
+        self,
         asked: &str,
         cookie: Option<&str>,
     ) -> Result<Option<(UserRow, Device)>, StorageError> {
@@ -138,7 +128,7 @@ impl Identity {
         // A new password ends what waits: its row is gone with it.
         let Some(user) = self
             .storage()
-            .ceremony(&hash, KIND, self.now())
+            .ceremony(&hash, CeremonyKind::DeviceMail, self.now())
             .await?
             .and_then(|row| row.user)
         else {

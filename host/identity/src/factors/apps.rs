@@ -3,18 +3,17 @@
 use gate::{ChangeFacts, Permit, Target, TargetFacts};
 use model::audit::EventKind;
 use model::mail::MailKind;
-use model::{Action, Factor, UserName};
+use model::{Action, CeremonyKind, Factor, UserName};
 use serde_json::json;
 use storage::Secret;
 use storage::ceremonies::{CeremonyRow, NewCeremony};
 
 use super::FactorError;
+use super::Factors;
 use crate::accounts::event;
 use crate::sessions::StartedSession;
-use crate::{Identity, OwnSession, opaque, totp};
+use crate::{OwnSession, opaque, totp};
 
-/// The kind of ceremony that holds a secret until a code of it comes back.
-const ENROLLMENT: &str = "totp-enroll";
 /// How long a secret waits for its first code: time to install an app.
 const LIFETIME_MS: i64 = 15 * 60 * 1000;
 
@@ -62,11 +61,11 @@ impl Target for ConfirmTotp {
     }
 }
 
-impl Identity {
+impl Factors<'_> {
     /// A fresh secret that stays here until a code of it comes back: what a browser sends can
     /// name a secret, and never choose one.
     pub async fn propose_totp_for(
-        &self,
+        self,
         permit: Permit<ProposeTotp>,
     ) -> Result<ProposedTotp, FactorError> {
         let ProposeTotp { session } = *permit.target();
@@ -80,7 +79,7 @@ impl Identity {
         let now = self.now();
         let new = NewCeremony {
             secret: &hash,
-            kind: ENROLLMENT,
+            kind: CeremonyKind::TotpEnroll,
             user: Some(user.id),
             session: Some(session.id()),
             state: secret.expose(),
@@ -94,7 +93,7 @@ impl Identity {
 
     /// Shows the secret of a running enrollment again, after a wrong code.
     pub async fn proposed_totp(
-        &self,
+        self,
         session: OwnSession,
         ceremony: &str,
     ) -> Result<ProposedTotp, FactorError> {
@@ -111,7 +110,7 @@ impl Identity {
     /// up in the same write: it logs nobody in. The session gets another secret, and has proven
     /// the second factor: whoever has the app could prove it with its next code.
     pub async fn confirm_totp(
-        &self,
+        self,
         permit: Permit<ConfirmTotp>,
     ) -> Result<Option<StartedSession>, FactorError> {
         let ConfirmTotp {
@@ -141,7 +140,7 @@ impl Identity {
         let hash = opaque::hash(ceremony).ok_or(FactorError::UnknownCeremony)?;
         let taken = self
             .storage()
-            .take_ceremony(&hash, ENROLLMENT, self.now())
+            .take_ceremony(&hash, CeremonyKind::TotpEnroll, self.now())
             .await?
             .ok_or(FactorError::UnknownCeremony)?;
 
@@ -157,9 +156,13 @@ impl Identity {
         }
         unit.set_totp(user.id, taken.state.expose(), Some(step), at)
             .await?;
-        self.tell_of_app(&mut unit, &permit, &user, MailKind::FactorAdded)
+        self.identity
+            .accounts()
+            .tell_of_app(&mut unit, &permit, &user, MailKind::FactorAdded)
             .await?;
         let started = self
+            .identity
+            .sessions()
             .change_secret_for_factor(&mut unit, &permit, &user, Factor::Totp)
             .await?;
         unit.commit(&event(
@@ -173,7 +176,7 @@ impl Identity {
     }
 
     fn shown(
-        &self,
+        self,
         name: &UserName,
         ceremony: Secret<String>,
         secret: &Secret<String>,
@@ -188,14 +191,14 @@ impl Identity {
     }
 
     async fn running_enrollment(
-        &self,
+        self,
         session: OwnSession,
         ceremony: &str,
     ) -> Result<CeremonyRow, FactorError> {
         let hash = opaque::hash(ceremony).ok_or(FactorError::UnknownCeremony)?;
         let running = self
             .storage()
-            .ceremony(&hash, ENROLLMENT, self.now())
+            .ceremony(&hash, CeremonyKind::TotpEnroll, self.now())
             .await?;
         running
             .filter(|running| {

@@ -1,17 +1,18 @@
 //! Browsers are asked for a key, and what they answer is verified.
 
-use gate::{Attempt, Gate, Refusal};
-use model::{Action, Caller, CredentialKind, Factor, SessionId, Timestamp, UserId};
+use gate::{Permit, Refusal, Target, TargetFacts};
+use model::{Action, Caller, CeremonyKind, CredentialKind, Factor, SessionId, Timestamp, UserId};
 use storage::ceremonies::{CeremonyRow, NewCeremony};
 use storage::keys::{KeyKind, KeyRow};
 use storage::users::UserRow;
 use storage::{Secret, StorageError};
 
+use super::Factors;
 use super::ceremonies::{Answer, Asked, Proof, Rejected};
+use crate::limits::Counter;
 use crate::refusals::Failure;
-use crate::sessions::StartSession;
-use crate::step_up::StepUp;
-use crate::{Identity, OwnSession, limits, login, opaque};
+use crate::request::{RequestContext, Stop, UseCase};
+use crate::{OwnSession, opaque};
 
 /// How long a challenge waits for its answer.
 const LIFETIME_MS: i64 = 5 * 60 * 1000;
@@ -58,149 +59,137 @@ pub(crate) enum KeyProblem {
     Storage(#[from] StorageError),
 }
 
-/// What a challenge is for. What was asked for one purpose is no answer to another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Purpose {
-    Enroll,
-    LogIn,
-    SecondFactor,
-    StepUp,
-}
+/// Ask a browser for a passkey, whosever it is.
+struct AskForPasskey;
 
-impl Purpose {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Enroll => "key-enroll",
-            Self::LogIn => "key-log-in",
-            Self::SecondFactor => "key-second-factor",
-            Self::StepUp => "key-step-up",
-        }
+impl Target for AskForPasskey {
+    fn facts(&self) -> TargetFacts<'_> {
+        TargetFacts::of(Action::SessionStart)
     }
 }
 
-impl Identity {
-    /// Asks for a passkey of whoever it is.
+/// Ask a browser for one of the keys of a user, as a second factor.
+struct AskForKey<'a> {
+    user: UserId,
+    binding: KeyBinding<'a>,
+}
+
+impl Target for AskForKey<'_> {
+    fn facts(&self) -> TargetFacts<'_> {
+        TargetFacts::of(match self.binding {
+            KeyBinding::Pending(_) => Action::SessionStart,
+            KeyBinding::Session(_) => Action::SessionStepUp,
+        })
+    }
+}
+
+impl Factors<'_> {
+    /// Asks for a passkey, whosever it is.
     pub async fn challenge_for_passkey(
-        &self,
-        gate: &Gate,
-        attempt: &Attempt,
+        self,
+        context: RequestContext<'_>,
     ) -> Result<KeyChallenge, Refusal> {
-        let action = Action::SessionStart;
-        self.count_challenge(
-            gate,
-            attempt,
-            action,
-            self.config().limits.challenges_from(attempt.remote_address),
-        )
-        .await?;
-        let _ = gate
-            .decide(attempt, &Caller::anonymous(), StartSession)
+        let case = self
+            .identity
+            .use_case(context, Action::SessionStart, CredentialKind::Session);
+        case.answer(self.ask_for_passkey(&case).await).await
+    }
+
+    async fn ask_for_passkey(self, case: &UseCase<'_>) -> Result<KeyChallenge, Stop> {
+        let limits = &self.config().limits;
+        let address = case.attempt.remote_address;
+        self.count_challenge(case, limits.challenges_from(address))
             .await?;
-        let asked = self.inner.relying_party.ask_for_passkey();
-        self.answerable(gate, attempt, action, Purpose::LogIn, None, None, asked)
-            .await
+        let permit = case.decide(&Caller::anonymous(), AskForPasskey).await?;
+        let AskForPasskey = permit.into_target();
+        let asked = self.identity.inner.relying_party.ask_for_passkey();
+        let asked = asked.map_err(|Rejected(why)| Failure::passkey(why, None))?;
+        Ok(self
+            .open_challenge(CeremonyKind::KeyLogIn, None, None, asked)
+            .await?)
     }
 
     /// Asks for a key in a login that waits for its second factor. `pending` is its cookie.
     pub async fn challenge_for_pending(
-        &self,
-        gate: &Gate,
-        attempt: &Attempt,
+        self,
+        context: RequestContext<'_>,
         pending: &str,
     ) -> Result<KeyChallenge, Refusal> {
-        let action = Action::SessionStart;
-        let user = match opaque::hash(pending) {
-            Some(secret) => self
-                .storage()
-                .ceremony(&secret, login::PENDING, self.now())
-                .await
-                .map(|login| login.and_then(|login| login.user)),
-            None => Ok(None),
-        };
-        let user = match user {
-            Ok(Some(user)) => user,
-            Ok(None) => {
-                return Err(self
-                    .refuse_counted(
-                        gate,
-                        attempt,
-                        action,
-                        Failure::login_expired("no-pending-login", None),
-                    )
-                    .await);
+        let case = self
+            .identity
+            .use_case(context, Action::SessionStart, CredentialKind::Session);
+        case.answer(self.ask_for_key_in_login(&case, pending).await)
+            .await
+    }
+
+    async fn ask_for_key_in_login(
+        self,
+        case: &UseCase<'_>,
+        pending: &str,
+    ) -> Result<KeyChallenge, Stop> {
+        let login = match opaque::hash(pending) {
+            Some(secret) => {
+                self.storage()
+                    .ceremony(&secret, CeremonyKind::Login, self.now())
+                    .await?
             }
-            Err(error) => {
-                return Err(self
-                    .challenge_unavailable(gate, attempt, action, &error)
-                    .await);
-            }
+            None => None,
         };
-        self.count_challenge(
-            gate,
-            attempt,
-            action,
-            self.config()
-                .limits
-                .challenges_of_from(user, attempt.remote_address),
-        )
-        .await?;
-        let _ = gate
-            .decide(attempt, &Caller::anonymous(), StartSession)
+        let Some(user) = login.and_then(|login| login.user) else {
+            let failure = Failure::login_expired("no-pending-login", None);
+            return Err(Stop::Counted(failure));
+        };
+        let limits = &self.config().limits;
+        let address = case.attempt.remote_address;
+        self.count_challenge(case, limits.challenges_of_from(user, address))
             .await?;
-        self.challenge_for_keys_of(
-            gate,
-            attempt,
-            action,
-            Purpose::SecondFactor,
+        let target = AskForKey {
             user,
-            None,
-            Some(pending),
-        )
-        .await
+            binding: KeyBinding::Pending(pending),
+        };
+        let permit = case.decide(&Caller::anonymous(), target).await?;
+        self.ask_for_key(permit).await
     }
 
     /// Asks for a key within a session.
     pub async fn challenge_for_step_up(
-        &self,
-        gate: &Gate,
-        attempt: &Attempt,
+        self,
+        context: RequestContext<'_>,
         caller: &Caller,
     ) -> Result<KeyChallenge, Refusal> {
-        let action = Action::SessionStepUp;
-        let Some(session) = OwnSession::of(caller) else {
-            return Err(self
-                .refuse_counted(gate, attempt, action, Failure::session_ended(None))
-                .await);
+        let case = self
+            .identity
+            .use_case(context, Action::SessionStepUp, CredentialKind::Session);
+        case.answer(self.ask_for_key_in_session(&case, caller).await)
+            .await
+    }
+
+    async fn ask_for_key_in_session(
+        self,
+        case: &UseCase<'_>,
+        caller: &Caller,
+    ) -> Result<KeyChallenge, Stop> {
+        let session =
+            OwnSession::of(caller).ok_or_else(|| Stop::Counted(Failure::session_ended(None)))?;
+        let limits = &self.config().limits;
+        self.count_challenge(case, limits.challenges_within(session.id()))
+            .await?;
+        let target = AskForKey {
+            user: session.account().id(),
+            binding: KeyBinding::Session(session.id()),
         };
-        self.count_challenge(
-            gate,
-            attempt,
-            action,
-            self.config().limits.challenges_within(session.id()),
-        )
-        .await?;
-        let permit = gate.decide(attempt, caller, StepUp { session }).await?;
-        let session = permit.into_target().session;
-        self.challenge_for_keys_of(
-            gate,
-            attempt,
-            action,
-            Purpose::StepUp,
-            session.account().id(),
-            Some(session.id()),
-            None,
-        )
-        .await
+        let permit = case.decide(caller, target).await?;
+        self.ask_for_key(permit).await
     }
 
     /// Whether a challenge for a passkey waits for this answer. Uses nothing up.
-    pub(crate) async fn is_asked_for_passkey(&self, ceremony: &str) -> Result<bool, StorageError> {
+    pub(crate) async fn is_asked_for_passkey(self, ceremony: &str) -> Result<bool, StorageError> {
         let Some(secret) = opaque::hash(ceremony) else {
             return Ok(false);
         };
         Ok(self
             .storage()
-            .ceremony(&secret, Purpose::LogIn.as_str(), self.now())
+            .ceremony(&secret, CeremonyKind::KeyLogIn, self.now())
             .await?
             .is_some())
     }
@@ -208,12 +197,12 @@ impl Identity {
     /// Whose passkey it is. Takes the challenge first, so that it is answered once. Does not
     /// count attempts: the login does.
     pub(crate) async fn verify_passkey(
-        &self,
+        self,
         answer: &KeyAnswer,
         now: Timestamp,
     ) -> Result<UserRow, KeyProblem> {
         let Some(ceremony) = self
-            .take_challenge(Purpose::LogIn, &answer.ceremony, now)
+            .take_challenge(CeremonyKind::KeyLogIn, &answer.ceremony, now)
             .await?
         else {
             return Err(wrong("key-challenge-unknown", None));
@@ -239,6 +228,7 @@ impl Identity {
             return Err(wrong("key-of-another-user", whose));
         }
         let proof = self
+            .identity
             .inner
             .relying_party
             .verify_passkey(ceremony.state.expose(), &read, &key)
@@ -250,7 +240,7 @@ impl Identity {
     /// Whether it is a key of this user, asked for here. Takes the challenge first, so that it
     /// is answered once. Does not count attempts: the login does.
     pub(crate) async fn verify_key(
-        &self,
+        self,
         user: UserId,
         binding: KeyBinding<'_>,
         answer: &KeyAnswer,
@@ -258,8 +248,8 @@ impl Identity {
     ) -> Result<(), KeyProblem> {
         let whose = Some(user);
         let purpose = match binding {
-            KeyBinding::Pending(_) => Purpose::SecondFactor,
-            KeyBinding::Session(_) => Purpose::StepUp,
+            KeyBinding::Pending(_) => CeremonyKind::KeySecondFactor,
+            KeyBinding::Session(_) => CeremonyKind::KeyStepUp,
         };
         let Some(ceremony) = self.take_challenge(purpose, &answer.ceremony, now).await? else {
             return Err(wrong("key-challenge-unknown", whose));
@@ -290,6 +280,7 @@ impl Identity {
             return Err(wrong("key-of-another-user", whose));
         }
         let proof = self
+            .identity
             .inner
             .relying_party
             .verify_key(state, &read)
@@ -299,7 +290,7 @@ impl Identity {
 
     /// Moves the key's counter, which everybody else who uses this very key moves as well.
     async fn use_key(
-        &self,
+        self,
         mut key: KeyRow,
         proof: &Proof,
         now: Timestamp,
@@ -328,108 +319,38 @@ impl Identity {
         Err(wrong("key-counter-raced", whose))
     }
 
-    #[allow(clippy::too_many_arguments)]
-    async fn challenge_for_keys_of(
-        &self,
-        gate: &Gate,
-        attempt: &Attempt,
-        action: Action,
-        purpose: Purpose,
-        user: UserId,
-        session: Option<SessionId>,
-        pending: Option<&str>,
-    ) -> Result<KeyChallenge, Refusal> {
-        let keys = match self.storage().keys_of(user).await {
-            Ok(keys) => keys,
-            Err(error) => {
-                return Err(self
-                    .challenge_unavailable(gate, attempt, action, &error)
-                    .await);
-            }
-        };
+    async fn ask_for_key(self, permit: Permit<AskForKey<'_>>) -> Result<KeyChallenge, Stop> {
+        let AskForKey { user, binding } = permit.into_target();
+        let keys = self.storage().keys_of(user).await?;
         let asked = if keys.is_empty() {
             Err(Rejected("no-keys"))
         } else {
-            self.inner.relying_party.ask_for_key(&keys)
+            self.identity.inner.relying_party.ask_for_key(&keys)
         };
-        let asked = asked.map(|asked| Asked {
-            state: format!(
-                "{}\n{}",
-                pending.and_then(bound_to).unwrap_or_default(),
-                asked.state
-            ),
-            ..asked
-        });
-        self.answerable(gate, attempt, action, purpose, Some(user), session, asked)
-            .await
-    }
-
-    #[allow(clippy::too_many_arguments)]
-    async fn answerable(
-        &self,
-        gate: &Gate,
-        attempt: &Attempt,
-        action: Action,
-        purpose: Purpose,
-        user: Option<UserId>,
-        session: Option<SessionId>,
-        asked: Result<Asked, Rejected>,
-    ) -> Result<KeyChallenge, Refusal> {
-        let asked = match asked {
-            Ok(asked) => asked,
-            Err(Rejected(why)) => {
-                let failure = match user {
-                    Some(user) => Failure::second_factor(why, Factor::Webauthn, user),
-                    None => Failure::passkey(why, None),
-                };
-                return Err(self.refuse(gate, attempt, action, failure).await);
+        let asked =
+            asked.map_err(|Rejected(why)| Failure::second_factor(why, Factor::Webauthn, user))?;
+        let (purpose, session, login) = match binding {
+            KeyBinding::Pending(pending) => {
+                (CeremonyKind::KeySecondFactor, None, bound_to(pending))
             }
+            KeyBinding::Session(session) => (CeremonyKind::KeyStepUp, Some(session), None),
         };
-        match self.open_challenge(purpose, user, session, asked).await {
-            Ok(challenge) => Ok(challenge),
-            Err(error) => Err(self
-                .challenge_unavailable(gate, attempt, action, &error)
-                .await),
-        }
+        let state = format!("{}\n{}", login.unwrap_or_default(), asked.state);
+        Ok(self
+            .open_challenge(purpose, Some(user), session, Asked { state, ..asked })
+            .await?)
     }
 
     /// Each question is a row, so it is counted, and before it is decided, since each decision is
-    /// a row too. Who has a session or a login that waits is counted apart: strangers at the
-    /// same address keep nobody from their keys.
-    async fn count_challenge(
-        &self,
-        gate: &Gate,
-        attempt: &Attempt,
-        action: Action,
-        counter: limits::Counter,
-    ) -> Result<(), Refusal> {
-        let failure = match limits::take(self.storage(), &[counter], self.now()).await {
-            Ok(Ok(_counted)) => return Ok(()),
-            Ok(Err(too_many)) => Failure::limited(CredentialKind::Session, too_many),
-            Err(error) => Failure::unavailable(CredentialKind::Session, &error),
-        };
-        Err(self.refuse(gate, attempt, action, failure).await)
-    }
-
-    async fn challenge_unavailable(
-        &self,
-        gate: &Gate,
-        attempt: &Attempt,
-        action: Action,
-        error: &StorageError,
-    ) -> Refusal {
-        self.refuse(
-            gate,
-            attempt,
-            action,
-            Failure::unavailable(CredentialKind::Session, error),
-        )
-        .await
+    /// a row too. A browser that has a session or a login that waits is counted apart: strangers
+    /// at the same address keep nobody from their keys.
+    async fn count_challenge(self, case: &UseCase<'_>, counter: Counter) -> Result<(), Stop> {
+        case.take(&[counter]).await.map(drop)
     }
 
     pub(super) async fn open_challenge(
-        &self,
-        purpose: Purpose,
+        self,
+        purpose: CeremonyKind,
         user: Option<UserId>,
         session: Option<SessionId>,
         asked: Asked,
@@ -438,7 +359,7 @@ impl Identity {
         let now = self.now();
         let new = NewCeremony {
             secret: &secret,
-            kind: purpose.as_str(),
+            kind: purpose,
             user,
             session,
             state: &asked.state,
@@ -447,10 +368,8 @@ impl Identity {
         };
         match purpose {
             // A session enrolls one at a time.
-            Purpose::Enroll => self.storage().open_ceremony_of_few(&new, 1).await?,
-            Purpose::LogIn | Purpose::SecondFactor | Purpose::StepUp => {
-                self.storage().open_ceremony(&new).await?
-            }
+            CeremonyKind::KeyEnroll => self.storage().open_ceremony_of_few(&new, 1).await?,
+            _ => self.storage().open_ceremony(&new).await?,
         }
         Ok(KeyChallenge {
             ceremony,
@@ -460,17 +379,13 @@ impl Identity {
 
     /// Takes a challenge, once and for all. None if there is none of this purpose in time.
     pub(super) async fn take_challenge(
-        &self,
-        purpose: Purpose,
+        self,
+        purpose: CeremonyKind,
         ceremony: &str,
         now: Timestamp,
     ) -> Result<Option<CeremonyRow>, StorageError> {
         match opaque::hash(ceremony) {
-            Some(secret) => {
-                self.storage()
-                    .take_ceremony(&secret, purpose.as_str(), now)
-                    .await
-            }
+            Some(secret) => self.storage().take_ceremony(&secret, purpose, now).await,
             None => Ok(None),
         }
     }

@@ -3,16 +3,17 @@
 use gate::{ChangeFacts, Permit, Target, TargetFacts};
 use model::audit::EventKind;
 use model::mail::{Mail, MailField, MailKind};
-use model::{Action, Factor, KeyId, Timestamp};
+use model::{Action, CeremonyKind, Factor, KeyId, Timestamp};
 use serde_json::json;
 use storage::keys::{KeyRow, NewKey};
 use storage::{Conflict, StorageError};
 
-use super::challenges::{KeyAnswer, KeyChallenge, Purpose};
+use super::Factors;
+use super::challenges::{KeyAnswer, KeyChallenge};
 use super::{FactorError, words};
 use crate::accounts::{event, notices};
 use crate::sessions::StartedSession;
-use crate::{Account, Identity, OwnSession};
+use crate::{Account, OwnSession};
 
 pub use storage::keys::KeyKind;
 
@@ -92,16 +93,16 @@ impl Target for RenameKey {
     }
 }
 
-impl Identity {
+impl Factors<'_> {
     /// Why keys cannot be used at this registry's address, for people; none if they can.
-    pub fn webauthn_unavailable(&self) -> Option<&'static str> {
-        self.inner.relying_party.unavailable()
+    pub fn webauthn_unavailable(self) -> Option<&'static str> {
+        self.identity.inner.relying_party.unavailable()
     }
 
     /// What the browser is asked so that it makes a key. Answered by [`Self::enroll_key`],
     /// within five minutes and from the same session.
     pub async fn propose_key(
-        &self,
+        self,
         permit: Permit<ProposeKey>,
     ) -> Result<KeyChallenge, FactorError> {
         let ProposeKey { session, kind } = *permit.target();
@@ -115,12 +116,18 @@ impl Identity {
             return Err(FactorError::TooManyKeys);
         }
         let asked = self
+            .identity
             .inner
             .relying_party
             .ask_for_new_key(kind, &user, &known)
             .map_err(|_| FactorError::KeyNotAccepted)?;
         Ok(self
-            .open_challenge(Purpose::Enroll, Some(user.id), Some(session.id()), asked)
+            .open_challenge(
+                CeremonyKind::KeyEnroll,
+                Some(user.id),
+                Some(session.id()),
+                asked,
+            )
             .await?)
     }
 
@@ -128,7 +135,7 @@ impl Identity {
     /// of it; a bad name is told before. The session gets another secret, and has proven the
     /// second factor: whoever has the key could prove it at once.
     pub async fn enroll_key(
-        &self,
+        self,
         permit: Permit<EnrollKey>,
     ) -> Result<(KeyId, Option<StartedSession>), FactorError> {
         let EnrollKey {
@@ -149,13 +156,14 @@ impl Identity {
             return Err(FactorError::KeyNameTaken);
         }
         let ceremony = self
-            .take_challenge(Purpose::Enroll, &answer.ceremony, self.now())
+            .take_challenge(CeremonyKind::KeyEnroll, &answer.ceremony, self.now())
             .await?
             .ok_or(FactorError::UnknownCeremony)?;
         if ceremony.user != Some(user.id) || ceremony.session != Some(session.id()) {
             return Err(FactorError::UnknownCeremony);
         }
         let made = match self
+            .identity
             .inner
             .relying_party
             .new_key(ceremony.state.expose(), &answer.response)
@@ -175,7 +183,7 @@ impl Identity {
         };
 
         let (id, at) = (KeyId::new(), permit.at());
-        let mailbox = self.mailbox(&user).await?;
+        let mailbox = self.identity.mailbox(&user).await?;
         let mut unit = permit.begin(self.storage()).await?;
         let key = NewKey {
             id,
@@ -208,6 +216,8 @@ impl Identity {
         );
         mailbox.tell(&mut unit, &mail, at).await?;
         let started = self
+            .identity
+            .sessions()
             .change_secret_for_factor(&mut unit, &permit, &user, Factor::Webauthn)
             .await?;
         unit.commit(&event(
@@ -221,7 +231,7 @@ impl Identity {
     }
 
     /// Calls a key something else.
-    pub async fn rename_key(&self, permit: Permit<RenameKey>) -> Result<(), FactorError> {
+    pub async fn rename_key(self, permit: Permit<RenameKey>) -> Result<(), FactorError> {
         let RenameKey { account, key, name } = permit.target();
         let user = account.id();
         let key = key.ok_or(FactorError::UnknownKey)?;

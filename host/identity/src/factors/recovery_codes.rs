@@ -12,9 +12,10 @@ use storage::{Secret, StorageError, UnitOfWork};
 use zeroize::Zeroizing;
 
 use super::FactorError;
+use super::Factors;
+use crate::Account;
 use crate::accounts::event;
 use crate::accounts::notices::{self, Mailbox};
-use crate::{Account, Identity};
 
 /// How many there are.
 pub const CODES: usize = 8;
@@ -53,10 +54,10 @@ impl Target for ConfirmRecoveryCodes {
     }
 }
 
-impl Identity {
+impl Factors<'_> {
     /// Eight fresh codes, to be shown once. They are to be confirmed anew.
     pub async fn generate_recovery_codes(
-        &self,
+        self,
         permit: Permit<GenerateRecoveryCodes>,
     ) -> Result<Vec<Secret<String>>, FactorError> {
         let user = self
@@ -68,7 +69,7 @@ impl Identity {
             .filter_map(|code| stored(user.id, code.expose()))
             .collect::<Vec<_>>();
         let at = permit.at();
-        let mailbox = self.mailbox(&user).await?;
+        let mailbox = self.identity.mailbox(&user).await?;
         let mut unit = permit.begin(self.storage()).await?;
         unit.replace_recovery_codes(user.id, &hashes, at).await?;
         let words = [
@@ -96,7 +97,7 @@ impl Identity {
 
     /// Uses up a code; from now on second factors can be enrolled.
     pub async fn confirm_recovery_codes(
-        &self,
+        self,
         permit: Permit<ConfirmRecoveryCodes>,
     ) -> Result<(), FactorError> {
         let target = permit.target();
@@ -128,14 +129,14 @@ impl Identity {
 
     /// False for a code that is none of the user's, or was used.
     async fn spend_to_confirm(
-        &self,
+        self,
         permit: &Permit<ConfirmRecoveryCodes>,
         user: &UserRow,
     ) -> Result<bool, StorageError> {
         let Some(hash) = stored(user.id, &permit.target().code) else {
             return Ok(false);
         };
-        let mailbox = self.mailbox(user).await?;
+        let mailbox = self.identity.mailbox(user).await?;
         let mut unit = permit.begin(self.storage()).await?;
         let Some(left) = unit.spend_recovery_code(user.id, &hash, self.now()).await? else {
             return Ok(false);
@@ -155,7 +156,7 @@ impl Identity {
     /// Whether it is one of the user's codes and was not used. Uses nothing up, and so proves
     /// nothing.
     pub(crate) async fn has_recovery_code(
-        &self,
+        self,
         user: UserId,
         code: &str,
     ) -> Result<bool, StorageError> {
@@ -169,7 +170,7 @@ impl Identity {
     /// and its mails: it is spent if that is done, and only then. False for one that was used
     /// meanwhile; the unit must not be committed then. Does not count attempts: the login does.
     pub(crate) async fn spend_recovery_code(
-        &self,
+        self,
         unit: &mut UnitOfWork,
         attempt: &Attempt,
         user: &UserRow,
@@ -178,7 +179,7 @@ impl Identity {
         let Some(hash) = stored(user.id, code) else {
             return Ok(false);
         };
-        let mailbox = self.mailbox(user).await?;
+        let mailbox = self.identity.mailbox(user).await?;
         let at = self.now();
         let Some(left) = unit.spend_recovery_code(user.id, &hash, at).await? else {
             return Ok(false);

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use gate::demands::Demand;
-use gate::{Attempt, ChangeFacts, Gate, Permit, ProjectFacts, Target, TargetFacts};
+use gate::{ChangeFacts, Permit, ProjectFacts, Target, TargetFacts};
 use model::audit::EventKind;
 use model::mail::{Mail, MailField, MailKind};
 use model::{Action, Caller, Factor, KeyId, UserId};
@@ -11,10 +11,12 @@ use serde_json::{Map, Value, json};
 use storage::sessions::Proven;
 use storage::{Conflict, StorageError};
 
+use super::Factors;
 use super::{APP, FactorError, words};
+use crate::Account;
 use crate::accounts::{event, notices};
+use crate::request::RequestContext;
 use crate::sessions::StartedSession;
-use crate::{Account, Identity};
 
 /// Which factor of a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +25,7 @@ pub enum FactorName {
     Key(KeyId),
 }
 
-/// Remove a second factor. Made by [`Identity::factor_to_remove`], which asks what demands it.
+/// Remove a second factor. Made by [`Factors::to_remove`], which asks what demands it.
 #[derive(Clone, Debug)]
 pub struct RemoveFactor {
     pub(crate) account: Account,
@@ -87,13 +89,12 @@ impl Target for RemoveFactor {
     }
 }
 
-impl Identity {
+impl Factors<'_> {
     /// Looks a factor of the caller up and asks what would be lost without it, of the set that
     /// decides this request.
-    pub async fn factor_to_remove(
-        &self,
-        gate: &Gate,
-        attempt: &Attempt,
+    pub async fn to_remove(
+        self,
+        context: RequestContext<'_>,
         caller: &Caller,
         which: FactorName,
     ) -> Result<RemoveFactor, FactorError> {
@@ -116,7 +117,7 @@ impl Identity {
                 (key.name.clone(), words(key.kind))
             }
         };
-        let demands = self.demands_of(gate, attempt, caller).await?;
+        let demands = self.demands_of(context, caller).await?;
         Ok(RemoveFactor {
             account,
             which,
@@ -130,7 +131,7 @@ impl Identity {
     /// Looks a key up that an operator removes, because it was lost or stolen. What demands a
     /// second factor stops nobody here: it is what the owner is asked for at the next login.
     pub async fn key_to_remove(
-        &self,
+        self,
         account: Account,
         key: KeyId,
     ) -> Result<RemoveFactor, FactorError> {
@@ -157,9 +158,8 @@ impl Identity {
 
     /// What demands a second factor of the caller: for the page that lists the factors.
     pub async fn demands_of(
-        &self,
-        gate: &Gate,
-        attempt: &Attempt,
+        self,
+        context: RequestContext<'_>,
         caller: &Caller,
     ) -> Result<Vec<Demand>, StorageError> {
         let Some(user) = caller.user() else {
@@ -184,13 +184,14 @@ impl Identity {
                 owner_settings: Cow::Borrowed(owner_settings),
             })
             .collect();
+        let RequestContext { gate, attempt } = context;
         Ok(gate.demands_second_factor(attempt, caller, &facts).await)
     }
 
     /// Removes a factor. While one is demanded, the write itself leaves one: of two that are
     /// removed at once, one stays.
-    pub async fn remove_factor(
-        &self,
+    pub async fn remove(
+        self,
         permit: Permit<RemoveFactor>,
     ) -> Result<Option<StartedSession>, FactorError> {
         let RemoveFactor {
@@ -208,7 +209,7 @@ impl Identity {
             .ok_or(FactorError::UnknownUser)?;
         let must_leave_factor = !demands.is_empty();
         let at = permit.at();
-        let mailbox = self.mailbox(&user).await?;
+        let mailbox = self.identity.mailbox(&user).await?;
         let mut unit = permit.begin(self.storage()).await?;
         let removed = match which {
             FactorName::Totp => unit.remove_totp(user.id, must_leave_factor).await,
@@ -242,6 +243,8 @@ impl Identity {
         );
         mailbox.tell(&mut unit, &mail, at).await?;
         let started = self
+            .identity
+            .sessions()
             .change_secret(&mut unit, &permit, &mailbox.name, Proven::Nothing)
             .await?;
         unit.commit(&event).await?;

@@ -21,8 +21,8 @@ use gate::{
 use model::audit::{Actor, AuditEvent, EventKind};
 use model::time::ManualClock;
 use model::{
-    Assurance, Caller, Clock, CredentialKind, Factor, FactorUse, KeyId, MailKind, PasswordState,
-    Principal, SessionId, Timestamp, UserId, UserName,
+    Assurance, Caller, CeremonyKind, Clock, CredentialKind, Factor, FactorUse, KeyId, MailKind,
+    PasswordState, Principal, SessionId, Timestamp, UserId, UserName,
 };
 use serde_json::Value;
 use storage::Storage;
@@ -35,8 +35,8 @@ use super::keys::{EnrollKey, KeyKind, ProposeKey};
 use super::{ConfirmRecoveryCodes, FactorError, GenerateRecoveryCodes, KeyAnswer, KeyChallenge};
 use crate::limits::{Limit, Limits};
 use crate::{
-    Account, AccountView, CreateUser, Identity, IdentityConfig, OwnSession, ReadAccount, Secret,
-    login, opaque,
+    Account, AccountView, CreateUser, Identity, IdentityConfig, OwnSession, ReadAccount,
+    RequestContext, Secret, opaque,
 };
 use software_key::SoftwareKey;
 
@@ -147,7 +147,7 @@ impl Fixture {
         let permit = break_glass(&self.storage, &*self.clock, "operator", target)
             .await
             .unwrap();
-        let user = self.identity.create_user(permit).await.unwrap();
+        let user = self.identity.accounts().create(permit).await.unwrap();
         Person {
             user,
             session: self.session(user).await,
@@ -199,6 +199,7 @@ impl Fixture {
 
     async fn codes_of(&self, person: Person) -> Vec<Secret<String>> {
         self.identity
+            .factors()
             .generate_recovery_codes(
                 self.permit(
                     person,
@@ -218,6 +219,7 @@ impl Fixture {
             code: code.to_owned(),
         };
         self.identity
+            .factors()
             .confirm_recovery_codes(self.permit(person, target).await)
             .await
     }
@@ -273,6 +275,7 @@ impl Fixture {
             kind,
         };
         self.identity
+            .factors()
             .propose_key(self.permit(person, target).await)
             .await
     }
@@ -294,6 +297,7 @@ impl Fixture {
             answer,
         };
         self.identity
+            .factors()
             .enroll_key(self.permit(person, target).await)
             .await
             .map(|(key, _)| key)
@@ -331,7 +335,7 @@ impl Fixture {
         let now = self.clock.now();
         let new = NewCeremony {
             secret: &secret,
-            kind: login::PENDING,
+            kind: CeremonyKind::Login,
             user: Some(person.user),
             session: None,
             state: "{}",
@@ -347,19 +351,28 @@ impl Fixture {
         pending: &Secret<String>,
     ) -> Result<KeyChallenge, Refusal> {
         self.identity
-            .challenge_for_pending(&self.gate, &self.attempt(), pending.expose())
+            .factors()
+            .challenge_for_pending(
+                RequestContext::new(&self.gate, &self.attempt()),
+                pending.expose(),
+            )
             .await
     }
 
     async fn challenge_for_step_up(&self, person: Person) -> Result<KeyChallenge, Refusal> {
         self.identity
-            .challenge_for_step_up(&self.gate, &self.attempt(), &self.caller(person).await)
+            .factors()
+            .challenge_for_step_up(
+                RequestContext::new(&self.gate, &self.attempt()),
+                &self.caller(person).await,
+            )
             .await
     }
 
     async fn challenge_for_passkey(&self) -> Result<KeyChallenge, Refusal> {
         self.identity
-            .challenge_for_passkey(&self.gate, &self.attempt())
+            .factors()
+            .challenge_for_passkey(RequestContext::new(&self.gate, &self.attempt()))
             .await
     }
 

@@ -8,9 +8,10 @@ use storage::{Secret, StorageError, UnitOfWork};
 use crate::factors::KeyAnswer;
 use crate::factors::challenges::{KeyBinding, KeyProblem};
 use crate::limits::{self, Counter, Known, Taken};
+use crate::prove_person::Proofs;
 use crate::prove_person::UnspentCode;
 use crate::refusals::Failure;
-use crate::{Identity, totp};
+use crate::totp;
 
 /// What somebody offers as a second factor.
 pub(crate) enum Offered<'a> {
@@ -20,8 +21,8 @@ pub(crate) enum Offered<'a> {
     Key(KeyBinding<'a>, &'a KeyAnswer),
 }
 
-/// A second factor that was right. It authorises nothing until [`Identity::settle`] accepted it
-/// and [`Identity::settle_in`] did within the unit of what it is for.
+/// A second factor that was right. It authorises nothing until [`Proofs::settle`] accepted it
+/// and [`Proofs::settle_in`] did within the unit of what it is for.
 #[must_use = "a code that is not settled can be sent again"]
 pub(crate) struct Right {
     pub(crate) factor: Factor,
@@ -78,14 +79,14 @@ impl Offered<'_> {
     }
 }
 
-impl Identity {
+impl Proofs<'_> {
     /// Whether it is right: counted first, so that no more are looked at than the limits say,
     /// however many come at once. Whose limits cannot be read is refused.
     ///
     /// The clock is asked here and not when the request began: a body that is sent slowly must
     /// not keep an old code alive.
     pub(crate) async fn look_at(
-        &self,
+        self,
         attempt: &Attempt,
         user: &UserRow,
         offered: &Offered<'_>,
@@ -116,13 +117,23 @@ impl Identity {
                 }
                 Some(Unspent::Totp(UnspentCode::new(user, step)))
             }
-            Offered::RecoveryCode(code) => match self.has_recovery_code(user.id, code).await {
+            Offered::RecoveryCode(code) => match self
+                .identity
+                .factors()
+                .has_recovery_code(user.id, code)
+                .await
+            {
                 Ok(true) => Some(Unspent::RecoveryCode(Secret::new((*code).to_owned()))),
                 Ok(false) => return Err(wrong("recovery-code-unknown-or-used")),
                 Err(error) => return Err(unavailable(error)),
             },
             Offered::Key(binding, answer) => {
-                match self.verify_key(user.id, *binding, answer, at).await {
+                match self
+                    .identity
+                    .factors()
+                    .verify_key(user.id, *binding, answer, at)
+                    .await
+                {
                     Ok(()) => None,
                     Err(KeyProblem::Wrong { why, .. }) => return Err(wrong(why)),
                     Err(KeyProblem::Storage(error)) => return Err(unavailable(error)),
@@ -139,7 +150,7 @@ impl Identity {
 
     /// Counts an attempt, before anything is looked at.
     async fn count(
-        &self,
+        self,
         attempt: &Attempt,
         user: &UserRow,
         offered: &Offered<'_>,
@@ -162,7 +173,7 @@ impl Identity {
     /// Uses up a code of an app, once and for all: of any number of requests with one code, one
     /// gets past this. After the decision, so that what a policy refuses costs nobody a code.
     pub(crate) async fn settle(
-        &self,
+        self,
         attempt: &Attempt,
         user: &UserRow,
         right: &Right,
@@ -186,7 +197,7 @@ impl Identity {
     /// Uses up a recovery code in the unit of what it is for. False for one that was used
     /// meanwhile: the unit must not be committed.
     pub(crate) async fn settle_in(
-        &self,
+        self,
         unit: &mut UnitOfWork,
         attempt: &Attempt,
         user: &UserRow,
@@ -194,7 +205,9 @@ impl Identity {
     ) -> Result<bool, StorageError> {
         match &right.unspent {
             Some(Unspent::RecoveryCode(code)) => {
-                self.spend_recovery_code(unit, attempt, user, code.expose())
+                self.identity
+                    .factors()
+                    .spend_recovery_code(unit, attempt, user, code.expose())
                     .await
             }
             Some(Unspent::Totp(_)) | None => Ok(true),

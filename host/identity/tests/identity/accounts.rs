@@ -24,7 +24,7 @@ async fn creating_a_user_tells_everything_it_did() {
     let before = fixture.events().await.len();
     let permit = fixture.permit(create("Ana", Some("Ana@Example.org"))).await;
     let decision = permit.decision();
-    let user = fixture.identity.create_user(permit).await.unwrap();
+    let user = fixture.identity.accounts().create(permit).await.unwrap();
     let row = fixture.storage.user(user).await.unwrap().unwrap();
     assert!(row.email_verified && row.staff && row.password_hash.is_none());
     let events = fixture.events().await.split_off(before);
@@ -61,6 +61,7 @@ async fn what_operators_change_is_told_to_whose_it_is() {
     let password = Secret::new("battery staple".to_owned());
     fixture
         .identity
+        .accounts()
         .set_password(
             fixture
                 .permit(SetPassword {
@@ -73,6 +74,7 @@ async fn what_operators_change_is_told_to_whose_it_is() {
         .unwrap();
     fixture
         .identity
+        .accounts()
         .enroll_totp(
             fixture
                 .permit(EnrollTotp {
@@ -86,6 +88,7 @@ async fn what_operators_change_is_told_to_whose_it_is() {
         .unwrap();
     fixture
         .identity
+        .accounts()
         .remove_totp(
             fixture
                 .permit(RemoveTotp {
@@ -111,23 +114,27 @@ async fn names_and_addresses_are_taken_whatever_their_case_and_nothing_stays_beh
     let fixture = Fixture::new().await;
     fixture
         .identity
-        .create_user(fixture.permit(create("ana", Some("ana@example.org"))).await)
+        .accounts()
+        .create(fixture.permit(create("ana", Some("ana@example.org"))).await)
         .await
         .unwrap();
     let events = fixture.events().await.len();
     let again = fixture
         .identity
-        .create_user(fixture.permit(create("ANA", None)).await)
+        .accounts()
+        .create(fixture.permit(create("ANA", None)).await)
         .await;
     assert!(matches!(again, Err(AccountError::UserNameTaken)));
     let again = fixture
         .identity
-        .create_user(fixture.permit(create("ben", Some("ANA@example.ORG"))).await)
+        .accounts()
+        .create(fixture.permit(create("ben", Some("ANA@example.ORG"))).await)
         .await;
     assert!(matches!(again, Err(AccountError::EmailTaken)));
     let again = fixture
         .identity
-        .create_user(fixture.permit(create("ben", Some("no address"))).await)
+        .accounts()
+        .create(fixture.permit(create("ben", Some("no address"))).await)
         .await;
     assert!(matches!(again, Err(AccountError::InvalidEmail(_))));
     assert!(
@@ -152,6 +159,7 @@ async fn a_new_password_replaces_the_old_one_and_unsuitable_ones_replace_nothing
         };
         fixture
             .identity
+            .accounts()
             .set_password(fixture.permit(target).await)
             .await
     };
@@ -190,7 +198,11 @@ async fn a_new_password_replaces_the_old_one_and_unsuitable_ones_replace_nothing
 async fn the_code_that_enrolled_an_app_cannot_be_used_again() {
     let fixture = Fixture::new().await;
     let ana = fixture.user("ana").await;
-    let proposed = fixture.identity.propose_totp(&user_name("ana")).unwrap();
+    let proposed = fixture
+        .identity
+        .accounts()
+        .propose_totp(&user_name("ana"))
+        .unwrap();
     assert!(proposed.url.expose().starts_with("otpauth://totp/"));
     let enroll = async |code: &str| {
         let target = EnrollTotp {
@@ -200,6 +212,7 @@ async fn the_code_that_enrolled_an_app_cannot_be_used_again() {
         };
         fixture
             .identity
+            .accounts()
             .enroll_totp(fixture.permit(target).await)
             .await
     };
@@ -233,6 +246,7 @@ async fn an_enrolled_factor_is_removed_before_another_takes_its_place() {
     let first = fixture.enroll(ana).await;
     let again = fixture
         .identity
+        .accounts()
         .enroll_totp(
             fixture
                 .permit(EnrollTotp {
@@ -246,6 +260,7 @@ async fn an_enrolled_factor_is_removed_before_another_takes_its_place() {
     assert!(matches!(again, Err(AccountError::TotpEnrolled)));
     fixture
         .identity
+        .accounts()
         .remove_totp(
             fixture
                 .permit(RemoveTotp {
@@ -258,12 +273,14 @@ async fn an_enrolled_factor_is_removed_before_another_takes_its_place() {
     assert!(matches!(
         fixture
             .identity
+            .tokens()
             .prove_second_factor(&user_name("ana"), &fixture.code(&first, 0))
             .await,
         Err(TokenError::WrongTotpCode)
     ));
     let again = fixture
         .identity
+        .accounts()
         .remove_totp(
             fixture
                 .permit(RemoveTotp {

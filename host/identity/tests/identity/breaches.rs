@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use gate::RefusalKind;
 use identity::{
-    BreachConfig, BreachOutcome, Identity, PasswordProblem, RegisterForm, RegisterProblem, Secret,
-    Unreachable,
+    BreachConfig, BreachOutcome, Identity, PasswordProblem, RegisterForm, RegisterProblem,
+    RequestContext, Secret, Unreachable,
 };
 use model::audit::EventKind;
 use model::{Assurance, Caller, CredentialKind, PasswordState, Principal};
@@ -45,7 +45,7 @@ async fn asking(
 }
 
 async fn outcome(identity: &Identity, password: &str) -> BreachOutcome {
-    identity.breach_state(&secret(password)).await
+    identity.passwords().breach_state(&secret(password)).await
 }
 
 #[tokio::test]
@@ -277,9 +277,9 @@ async fn change_to(fixture: &Fixture, user: &str, new: &str) -> Result<(), Passw
     };
     fixture
         .identity
-        .change_password(
-            &fixture.gate,
-            &fixture.attempt(),
+        .passwords()
+        .change(
+            RequestContext::new(&fixture.gate, &fixture.attempt()),
             &caller,
             secret(PASSWORD),
             secret(new),
@@ -292,13 +292,19 @@ async fn change_to(fixture: &Fixture, user: &str, new: &str) -> Result<(), Passw
 async fn reset_to(fixture: &Fixture, user: &str, new: &str) -> Result<(), PasswordProblem> {
     fixture
         .identity
-        .request_password_reset(&fixture.gate, &fixture.attempt(), user)
+        .passwords()
+        .request_reset(RequestContext::new(&fixture.gate, &fixture.attempt()), user)
         .await
         .unwrap();
     let link = link_in(&fixture.mail().await, "/password/reset");
     fixture
         .identity
-        .reset_password(&fixture.gate, &fixture.attempt(), &link, secret(new))
+        .passwords()
+        .reset(
+            RequestContext::new(&fixture.gate, &fixture.attempt()),
+            &link,
+            secret(new),
+        )
         .await
         .map(drop)
 }
@@ -311,7 +317,8 @@ async fn register_with(fixture: &Fixture, password: &str) -> Result<(), Register
     };
     fixture
         .identity
-        .register(&fixture.gate, &fixture.attempt(), form)
+        .registrations()
+        .register(RequestContext::new(&fixture.gate, &fixture.attempt()), form)
         .await
 }
 

@@ -6,7 +6,7 @@ use gate::RefusalKind;
 use identity::limits::Limit;
 use identity::{
     Account, CreateUser, ForgetDevice, Limits, ListDevices, ListedDevice, LoginStep, NotProven,
-    Secret, SetPassword,
+    RequestContext, Secret, SetPassword,
 };
 use model::audit::EventKind;
 use model::mail::{MailField, MailKind};
@@ -36,7 +36,8 @@ impl Fixture {
         let link = link_in(&self.mail().await, "/login/device");
         assert!(
             self.identity
-                .confirm_device(&self.gate, &self.attempt(), &link)
+                .devices()
+                .confirm(RequestContext::new(&self.gate, &self.attempt()), &link)
                 .await
                 .unwrap()
         );
@@ -45,7 +46,8 @@ impl Fixture {
 
     async fn known_devices(&self, user: UserId) -> Vec<ListedDevice> {
         self.identity
-            .list_devices(
+            .devices()
+            .list(
                 self.permit(ListDevices {
                     account: Account::at_the_server(user),
                 })
@@ -95,6 +97,7 @@ async fn password_and_code_from_an_unknown_command_line_prove_nobody_and_use_up_
     );
     let shown = fixture
         .identity
+        .devices()
         .device_to_confirm(&link)
         .await
         .unwrap()
@@ -113,7 +116,11 @@ async fn password_and_code_from_an_unknown_command_line_prove_nobody_and_use_up_
     assert!(
         fixture
             .identity
-            .confirm_device(&fixture.gate, &fixture.attempt(), &link)
+            .devices()
+            .confirm(
+                RequestContext::new(&fixture.gate, &fixture.attempt()),
+                &link
+            )
             .await
             .unwrap()
     );
@@ -197,7 +204,11 @@ async fn nobody_plants_the_secret_of_a_command_line_for_somebody_else() {
         let link = link_in(&fixture.mail().await, "/login/device");
         fixture
             .identity
-            .confirm_device(&fixture.gate, &fixture.attempt(), &link)
+            .devices()
+            .confirm(
+                RequestContext::new(&fixture.gate, &fixture.attempt()),
+                &link,
+            )
             .await
             .unwrap();
         assert!(
@@ -235,9 +246,9 @@ async fn a_known_browser_makes_no_command_line_known_and_a_known_command_line_no
     let code = fixture.code(&secret, 0);
     let step = fixture
         .identity
-        .log_in_with_totp(
-            &fixture.gate,
-            &fixture.attempt(),
+        .logins()
+        .with_totp(
+            RequestContext::new(&fixture.gate, &fixture.attempt()),
             waiting.expose(),
             &code,
             Some(device.expose()),
@@ -257,9 +268,9 @@ async fn a_known_browser_makes_no_command_line_known_and_a_known_command_line_no
     started(
         fixture
             .identity
-            .log_in_with_totp(
-                &fixture.gate,
-                &fixture.attempt(),
+            .logins()
+            .with_totp(
+                RequestContext::new(&fixture.gate, &fixture.attempt()),
                 waiting.expose(),
                 &code,
                 Some(cookie.expose()),
@@ -416,11 +427,13 @@ async fn who_cannot_be_asked_by_mail_and_who_has_no_factor_is_not_asked() {
     };
     let ana = fixture
         .identity
-        .create_user(fixture.permit(target).await)
+        .accounts()
+        .create(fixture.permit(target).await)
         .await
         .unwrap();
     fixture
         .identity
+        .accounts()
         .set_password(
             fixture
                 .permit(SetPassword {
@@ -463,9 +476,9 @@ async fn no_command_line_stays_known_over_a_changed_password() {
     // Even where a thief sends its secret as if it were the browser's cookie.
     fixture
         .identity
-        .change_password(
-            &fixture.gate,
-            &fixture.attempt(),
+        .passwords()
+        .change(
+            RequestContext::new(&fixture.gate, &fixture.attempt()),
             &caller,
             password(),
             password(),
@@ -477,7 +490,11 @@ async fn no_command_line_stays_known_over_a_changed_password() {
     assert!(
         !fixture
             .identity
-            .confirm_device(&fixture.gate, &fixture.attempt(), &link)
+            .devices()
+            .confirm(
+                RequestContext::new(&fixture.gate, &fixture.attempt()),
+                &link
+            )
             .await
             .unwrap(),
         "nor does a link from before"
@@ -515,7 +532,8 @@ async fn a_known_device_is_listed_with_its_last_use_and_forgotten_by_its_owner_a
 
     let listed = fixture
         .identity
-        .list_devices(
+        .devices()
+        .list(
             fixture
                 .permit(ListDevices {
                     account: Account::at_the_server(ana),
@@ -545,7 +563,8 @@ async fn a_known_device_is_listed_with_its_last_use_and_forgotten_by_its_owner_a
     let forget = async |user, mark: &str| {
         fixture
             .identity
-            .forget_device(
+            .devices()
+            .forget(
                 fixture
                     .permit(ForgetDevice::new(Account::at_the_server(user), mark).unwrap())
                     .await,
@@ -614,7 +633,12 @@ async fn a_machine_is_called_by_one_plain_word_or_by_none() {
         let action = model::Action::ReleasePublish;
         fixture
             .identity
-            .prove_person(&fixture.gate, &fixture.attempt(), action, proof)
+            .proofs()
+            .prove_person(
+                RequestContext::new(&fixture.gate, &fixture.attempt()),
+                action,
+                proof,
+            )
             .await
             .map(|_| ())
             .unwrap_err();
@@ -622,7 +646,11 @@ async fn a_machine_is_called_by_one_plain_word_or_by_none() {
         assert!(
             fixture
                 .identity
-                .confirm_device(&fixture.gate, &fixture.attempt(), &link)
+                .devices()
+                .confirm(
+                    RequestContext::new(&fixture.gate, &fixture.attempt()),
+                    &link
+                )
                 .await
                 .unwrap()
         );
@@ -635,7 +663,8 @@ async fn a_machine_is_called_by_one_plain_word_or_by_none() {
         assert!(
             fixture
                 .identity
-                .forget_device(
+                .devices()
+                .forget(
                     fixture
                         .permit(
                             ForgetDevice::new(Account::at_the_server(ana), &device.mark).unwrap()
@@ -668,6 +697,7 @@ async fn whoever_knows_a_password_keeps_nobody_from_proving_a_code_on_the_server
     ));
     fixture
         .identity
+        .tokens()
         .prove_second_factor(&user_name("ana"), &fixture.code(&secret, 0))
         .await
         .unwrap();

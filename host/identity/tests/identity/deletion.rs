@@ -26,7 +26,8 @@ impl Fixture {
 
     async fn delete(&self, user: UserId) -> Result<(), AccountError> {
         self.identity
-            .delete_account(
+            .accounts()
+            .delete(
                 self.permit_person(
                     user,
                     DeleteAccount {
@@ -63,7 +64,8 @@ async fn a_deleted_account_proves_nothing_any_more_and_its_name_stays_taken() {
     assert!(
         fixture
             .identity
-            .password_reset(&link)
+            .passwords()
+            .waiting_for(&link)
             .await
             .unwrap()
             .is_none()
@@ -92,7 +94,8 @@ async fn a_deleted_account_proves_nothing_any_more_and_its_name_stays_taken() {
     assert!(matches!(
         fixture
             .identity
-            .create_user(fixture.permit(target).await)
+            .accounts()
+            .create(fixture.permit(target).await)
             .await,
         Err(AccountError::UserNameTaken)
     ));
@@ -105,7 +108,8 @@ async fn a_deleted_account_proves_nothing_any_more_and_its_name_stays_taken() {
     assert!(
         fixture
             .identity
-            .create_user(fixture.permit(target).await)
+            .accounts()
+            .create(fixture.permit(target).await)
             .await
             .is_ok(),
         "the address is free"
@@ -131,6 +135,7 @@ async fn whoever_alone_owns_a_project_is_told_which() {
     assert_eq!(
         fixture
             .identity
+            .accounts()
             .sole_owner_of(fixture.view(ana).await)
             .await
             .unwrap(),
@@ -149,6 +154,7 @@ async fn whoever_alone_owns_a_project_is_told_which() {
     assert_eq!(
         fixture
             .identity
+            .accounts()
             .sole_owner_of(fixture.view(ana).await)
             .await
             .unwrap()
@@ -158,7 +164,8 @@ async fn whoever_alone_owns_a_project_is_told_which() {
     assert!(matches!(
         fixture
             .identity
-            .delete_account(
+            .accounts()
+            .delete(
                 fixture
                     .permit(DeleteAccount {
                         account: Account::at_the_server(ben),

@@ -1,5 +1,5 @@
 use gate::RefusalKind;
-use identity::{Account, DeviceInWords, LoginStep, MailAgain, Secret, SetPassword};
+use identity::{Account, DeviceInWords, LoginStep, MailAgain, RequestContext, Secret, SetPassword};
 use model::DeviceKind;
 use model::audit::EventKind;
 use model::mail::{MailField, MailKind};
@@ -25,9 +25,9 @@ impl Fixture {
         );
         let waiting = pending(self.log_in("ana", PASSWORD, device).await.unwrap());
         self.identity
-            .log_in_with_totp(
-                &self.gate,
-                &attempt,
+            .logins()
+            .with_totp(
+                RequestContext::new(&self.gate, &attempt),
                 waiting.expose(),
                 &self.code(secret, steps),
                 device,
@@ -37,7 +37,8 @@ impl Fixture {
 
     async fn confirm_device(&self, link: &str) -> Result<bool, gate::Refusal> {
         self.identity
-            .confirm_device(&self.gate, &self.attempt(), link)
+            .devices()
+            .confirm(RequestContext::new(&self.gate, &self.attempt()), link)
             .await
     }
 }
@@ -92,6 +93,7 @@ async fn a_login_by_code_from_an_unknown_browser_waits_for_its_mail() {
         assert_eq!(
             fixture
                 .identity
+                .devices()
                 .device_to_confirm(&link)
                 .await
                 .unwrap()
@@ -185,7 +187,12 @@ async fn a_browser_that_waits_has_its_mail_sent_again() {
     let asked = async |again: &str, cookie: Option<&str>| {
         fixture
             .identity
-            .mail_about_browser_again(&fixture.gate, &fixture.attempt(), again, cookie)
+            .devices()
+            .mail_about_browser_again(
+                RequestContext::new(&fixture.gate, &fixture.attempt()),
+                again,
+                cookie,
+            )
             .await
             .unwrap()
     };
@@ -235,9 +242,9 @@ async fn who_waits_for_a_mail_gets_few_and_none_after_a_new_password() {
         fixture.clock.advance_seconds(121);
         let _ = fixture
             .identity
+            .devices()
             .mail_about_browser_again(
-                &fixture.gate,
-                &fixture.attempt(),
+                RequestContext::new(&fixture.gate, &fixture.attempt()),
                 again.expose(),
                 Some(device.expose()),
             )
@@ -252,14 +259,15 @@ async fn who_waits_for_a_mail_gets_few_and_none_after_a_new_password() {
     };
     fixture
         .identity
+        .accounts()
         .set_password(fixture.permit(target).await)
         .await
         .unwrap();
     let asked = fixture
         .identity
+        .devices()
         .mail_about_browser_again(
-            &fixture.gate,
-            &fixture.attempt(),
+            RequestContext::new(&fixture.gate, &fixture.attempt()),
             again.expose(),
             Some(device.expose()),
         )
@@ -304,9 +312,9 @@ async fn who_has_asked_for_other_browsers_does_not_keep_one_from_confirming_ones
     let elsewhere = fixture.attempt_from("203.0.113.9");
     let step = fixture
         .identity
-        .log_in_with_totp(
-            &fixture.gate,
-            &elsewhere,
+        .logins()
+        .with_totp(
+            RequestContext::new(&fixture.gate, &elsewhere),
             waiting.expose(),
             &fixture.code(&secret, 0),
             None,
@@ -363,9 +371,9 @@ async fn a_link_confirms_the_browser_that_asked_and_of_its_user_alone() {
     let code = fixture.code(&secret, 0);
     let step = fixture
         .identity
-        .log_in_with_totp(
-            &fixture.gate,
-            &fixture.attempt(),
+        .logins()
+        .with_totp(
+            RequestContext::new(&fixture.gate, &fixture.attempt()),
             waiting.expose(),
             &code,
             Some(first.expose()),
@@ -386,6 +394,7 @@ async fn a_link_counts_six_hours() {
     assert!(
         fixture
             .identity
+            .devices()
             .device_to_confirm(&link)
             .await
             .unwrap()
@@ -393,7 +402,12 @@ async fn a_link_counts_six_hours() {
     );
     fixture.clock.advance_seconds(1);
     assert_eq!(
-        fixture.identity.device_to_confirm(&link).await.unwrap(),
+        fixture
+            .identity
+            .devices()
+            .device_to_confirm(&link)
+            .await
+            .unwrap(),
         None
     );
     assert!(!fixture.confirm_device(&link).await.unwrap());
@@ -446,6 +460,7 @@ async fn a_recovery_code_is_not_used_up_before_the_browser_is_confirmed() {
     };
     let codes = fixture
         .identity
+        .factors()
         .generate_recovery_codes(fixture.permit(generate).await)
         .await
         .unwrap();
@@ -455,9 +470,9 @@ async fn a_recovery_code_is_not_used_up_before_the_browser_is_confirmed() {
         let waiting = pending(fixture.log_in("ana", PASSWORD, device).await.unwrap());
         fixture
             .identity
-            .log_in_with_recovery_code(
-                &fixture.gate,
-                &fixture.attempt(),
+            .logins()
+            .with_recovery_code(
+                RequestContext::new(&fixture.gate, &fixture.attempt()),
                 waiting.expose(),
                 code,
                 device,
@@ -476,9 +491,9 @@ async fn a_recovery_code_is_not_used_up_before_the_browser_is_confirmed() {
     let once = async || {
         fixture
             .identity
-            .log_in_with_recovery_code(
-                &fixture.gate,
-                &fixture.attempt(),
+            .logins()
+            .with_recovery_code(
+                RequestContext::new(&fixture.gate, &fixture.attempt()),
                 waiting.expose(),
                 codes[0].expose(),
                 None,
@@ -529,6 +544,7 @@ async fn who_knows_only_the_password_has_nobody_asked_about_a_browser() {
     };
     let codes = fixture
         .identity
+        .factors()
         .generate_recovery_codes(fixture.permit(generate).await)
         .await
         .unwrap();
@@ -538,9 +554,9 @@ async fn who_knows_only_the_password_has_nobody_asked_about_a_browser() {
         let waiting = pending(fixture.log_in("ana", PASSWORD, None).await.unwrap());
         fixture
             .identity
-            .log_in_with_recovery_code(
-                &fixture.gate,
-                &fixture.attempt(),
+            .logins()
+            .with_recovery_code(
+                RequestContext::new(&fixture.gate, &fixture.attempt()),
                 waiting.expose(),
                 code,
                 None,
@@ -573,7 +589,8 @@ async fn who_has_no_verified_address_is_not_asked_by_mail() {
     };
     let ana = fixture
         .identity
-        .create_user(fixture.permit(target).await)
+        .accounts()
+        .create(fixture.permit(target).await)
         .await
         .unwrap();
     let target = identity::SetPassword {
@@ -582,6 +599,7 @@ async fn who_has_no_verified_address_is_not_asked_by_mail() {
     };
     fixture
         .identity
+        .accounts()
         .set_password(fixture.permit(target).await)
         .await
         .unwrap();
@@ -607,7 +625,12 @@ async fn no_browser_stays_known_over_a_password_that_was_set_by_mail() {
     let again = Secret::new(PASSWORD.to_owned());
     fixture
         .identity
-        .reset_password(&fixture.gate, &fixture.attempt(), &link, again)
+        .passwords()
+        .reset(
+            RequestContext::new(&fixture.gate, &fixture.attempt()),
+            &link,
+            again,
+        )
         .await
         .unwrap();
     fixture.clock.advance_seconds(30);
@@ -630,9 +653,9 @@ async fn a_stranger_keeps_nobody_out_who_sets_a_new_password_by_mail() {
         for _ in 0..5 {
             fixture
                 .identity
-                .log_in(
-                    &fixture.gate,
-                    &stranger,
+                .logins()
+                .with_password(
+                    RequestContext::new(&fixture.gate, &stranger),
                     "ana",
                     Secret::new("a wrong password".to_owned()),
                     None,
@@ -660,9 +683,9 @@ async fn a_stranger_keeps_nobody_out_who_sets_a_new_password_by_mail() {
     started(
         fixture
             .identity
-            .log_in_with_totp(
-                &fixture.gate,
-                &fixture.attempt(),
+            .logins()
+            .with_totp(
+                RequestContext::new(&fixture.gate, &fixture.attempt()),
                 waiting.expose(),
                 &code,
                 Some(device.expose()),
@@ -691,9 +714,9 @@ async fn of_the_browsers_only_the_one_where_the_password_is_changed_stays_known(
     let password = || Secret::new(PASSWORD.to_owned());
     fixture
         .identity
-        .change_password(
-            &fixture.gate,
-            &fixture.attempt(),
+        .passwords()
+        .change(
+            RequestContext::new(&fixture.gate, &fixture.attempt()),
             &caller,
             password(),
             password(),
@@ -731,12 +754,14 @@ async fn a_mailed_link_makes_no_browser_known_once_another_address_is_the_primar
     };
     fixture
         .identity
-        .add_email(fixture.permit(add).await)
+        .emails()
+        .add(fixture.permit(add).await)
         .await
         .unwrap();
     fixture
         .identity
-        .verify_email(
+        .emails()
+        .verify(
             fixture
                 .permit(identity::VerifyEmail {
                     account: Account::at_the_server(ana),
@@ -748,7 +773,8 @@ async fn a_mailed_link_makes_no_browser_known_once_another_address_is_the_primar
         .unwrap();
     fixture
         .identity
-        .promote_email(
+        .emails()
+        .promote(
             fixture
                 .permit(identity::PromoteEmail {
                     account: Account::at_the_server(ana),
@@ -772,6 +798,7 @@ async fn a_login_uses_up_one_recovery_code() {
     };
     let codes = fixture
         .identity
+        .factors()
         .generate_recovery_codes(fixture.permit(generate).await)
         .await
         .unwrap();
@@ -784,9 +811,8 @@ async fn a_login_uses_up_one_recovery_code() {
     );
     let attempt = fixture.attempt();
     let answer = |code: usize| {
-        fixture.identity.log_in_with_recovery_code(
-            &fixture.gate,
-            &attempt,
+        fixture.identity.logins().with_recovery_code(
+            RequestContext::new(&fixture.gate, &attempt),
             waiting.expose(),
             codes[code].expose(),
             Some(device.expose()),
@@ -809,9 +835,8 @@ async fn a_login_uses_up_one_recovery_code() {
     let caller = fixture.present_session(&session.secret).await;
     let cookie = session.secret.expose();
     let step_up = |code: usize| {
-        fixture.identity.step_up_with_recovery_code(
-            &fixture.gate,
-            &attempt,
+        fixture.identity.step_ups().with_recovery_code(
+            RequestContext::new(&fixture.gate, &attempt),
             &caller,
             cookie,
             codes[code].expose(),
@@ -843,7 +868,13 @@ async fn wrong_codes_of_a_thief_keep_nobody_out_of_a_known_browser() {
     for _ in 0..4 {
         fixture
             .identity
-            .log_in_with_totp(&fixture.gate, &thief, waiting.expose(), "000", None)
+            .logins()
+            .with_totp(
+                RequestContext::new(&fixture.gate, &thief),
+                waiting.expose(),
+                "000",
+                None,
+            )
             .await
             .unwrap_err();
     }
@@ -858,9 +889,9 @@ async fn wrong_codes_of_a_thief_keep_nobody_out_of_a_known_browser() {
     let code = fixture.code(&secret, 0);
     fixture
         .identity
-        .step_up_with_totp(
-            &fixture.gate,
-            &fixture.attempt(),
+        .step_ups()
+        .with_totp(
+            RequestContext::new(&fixture.gate, &fixture.attempt()),
             &caller,
             session.secret.expose(),
             &code,

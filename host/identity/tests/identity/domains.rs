@@ -2,11 +2,11 @@
 
 use identity::{
     Account, AddEmail, FieldError, PromoteEmail, RegisterForm, RegisterProblem, RemoveEmail,
-    Secret, convert_addresses,
+    RequestContext, Secret, convert_addresses,
 };
 use model::audit::EventKind;
 use model::mail::MailKind;
-use model::{Clock as _, UserId};
+use model::{Clock as _, LinkPurpose, UserId};
 use storage::users::EmailRow;
 
 use crate::fixture::{Fixture, PASSWORD, user_name};
@@ -59,7 +59,8 @@ impl Fixture {
             password: Secret::new(PASSWORD.to_owned()),
         };
         self.identity
-            .register(&self.gate, &self.attempt(), form)
+            .registrations()
+            .register(RequestContext::new(&self.gate, &self.attempt()), form)
             .await
     }
 }
@@ -77,9 +78,9 @@ async fn an_address_is_one_in_every_way_its_domain_is_written() {
     let link = link_in(&mail, "/register/confirm");
     fixture
         .identity
-        .confirm_registration(
-            &fixture.gate,
-            &fixture.attempt(),
+        .registrations()
+        .confirm(
+            RequestContext::new(&fixture.gate, &fixture.attempt()),
             &link,
             Secret::new(PASSWORD.to_owned()),
         )
@@ -109,7 +110,11 @@ async fn an_address_is_one_in_every_way_its_domain_is_written() {
             .unwrap_or_else(|_| panic!("{written}"));
         fixture
             .identity
-            .request_password_reset(&fixture.gate, &fixture.attempt(), written)
+            .passwords()
+            .request_reset(
+                RequestContext::new(&fixture.gate, &fixture.attempt()),
+                written,
+            )
             .await
             .unwrap();
         assert_eq!(fixture.mail().await.recipient, A_LABEL, "{written}");
@@ -128,7 +133,8 @@ async fn an_address_is_one_in_every_way_its_domain_is_written() {
             matches!(
                 fixture
                     .identity
-                    .add_email(fixture.permit(target).await)
+                    .emails()
+                    .add(fixture.permit(target).await)
                     .await,
                 Err(identity::AccountError::EmailTaken)
             ),
@@ -142,7 +148,8 @@ async fn an_address_is_one_in_every_way_its_domain_is_written() {
     };
     fixture
         .identity
-        .add_email(fixture.permit(target).await)
+        .emails()
+        .add(fixture.permit(target).await)
         .await
         .unwrap();
     let target = RemoveEmail {
@@ -151,7 +158,8 @@ async fn an_address_is_one_in_every_way_its_domain_is_written() {
     };
     fixture
         .identity
-        .remove_email(fixture.permit(target).await)
+        .emails()
+        .remove(fixture.permit(target).await)
         .await
         .unwrap();
     assert_eq!(fixture.stored(ana).await, [shown(A_LABEL, true, true)]);
@@ -235,7 +243,8 @@ async fn addresses_of_before_are_converted_and_their_people_notice_nothing() {
     };
     fixture
         .identity
-        .remove_email(fixture.permit(remove).await)
+        .emails()
+        .remove(fixture.permit(remove).await)
         .await
         .unwrap();
     let events = fixture.events().await;
@@ -339,7 +348,7 @@ async fn a_link_of_before_verifies_the_address_in_its_one_form() {
     let at = fixture.clock.now();
     let link = storage::links::NewLink {
         secret: &hash,
-        purpose: "email-verify",
+        purpose: LinkPurpose::EmailVerify,
         user: Some(ana),
         data: U_LABEL,
         created_at: at,
@@ -350,7 +359,11 @@ async fn a_link_of_before_verifies_the_address_in_its_one_form() {
     unit.commit(&fixture.some_event()).await.unwrap();
     let confirmed = fixture
         .identity
-        .confirm_email(&fixture.gate, &fixture.attempt(), &secret)
+        .emails()
+        .confirm(
+            RequestContext::new(&fixture.gate, &fixture.attempt()),
+            &secret,
+        )
         .await
         .unwrap();
     assert_eq!(confirmed.as_deref(), Some(A_LABEL));
@@ -361,7 +374,8 @@ async fn a_link_of_before_verifies_the_address_in_its_one_form() {
     assert!(
         fixture
             .identity
-            .promote_email(fixture.permit(promote).await)
+            .emails()
+            .promote(fixture.permit(promote).await)
             .await
             .unwrap()
     );

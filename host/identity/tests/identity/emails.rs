@@ -1,6 +1,6 @@
 use identity::{
-    Account, AccountError, AddEmail, PasswordProblem, PromoteEmail, RemoveEmail, Secret,
-    SendVerification, VerifyEmail,
+    Account, AccountError, AddEmail, PasswordProblem, PromoteEmail, RemoveEmail, RequestContext,
+    Secret, SendVerification, VerifyEmail,
 };
 use model::UserId;
 use model::audit::EventKind;
@@ -28,7 +28,8 @@ impl Fixture {
 
     async fn add(&self, user: UserId, address: &str) -> Result<(), AccountError> {
         self.identity
-            .add_email(
+            .emails()
+            .add(
                 self.permit_person(
                     user,
                     AddEmail {
@@ -43,7 +44,8 @@ impl Fixture {
 
     async fn confirm_address(&self, link: &str) -> Option<String> {
         self.identity
-            .confirm_email(&self.gate, &self.attempt(), link)
+            .emails()
+            .confirm(RequestContext::new(&self.gate, &self.attempt()), link)
             .await
             .unwrap()
     }
@@ -51,7 +53,8 @@ impl Fixture {
     async fn addresses(&self, user: UserId) -> Vec<(String, bool, bool)> {
         let rows = self
             .identity
-            .emails_of(self.view(user).await)
+            .emails()
+            .of(self.view(user).await)
             .await
             .unwrap();
         rows.into_iter()
@@ -72,7 +75,13 @@ async fn an_address_is_ones_own_once_its_link_is_confirmed() {
     );
     let link = link_in(&mail, PAGE);
     for _ in 0..3 {
-        let pending = fixture.identity.email_link(&link).await.unwrap().unwrap();
+        let pending = fixture
+            .identity
+            .emails()
+            .waiting_for(&link)
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(
             (pending.user, pending.address.as_str()),
             (user_name("ana"), NEW)
@@ -178,7 +187,8 @@ async fn an_account_has_few_addresses_and_asks_for_few_mails() {
         };
         fixture
             .identity
-            .add_email(fixture.permit(target).await)
+            .emails()
+            .add(fixture.permit(target).await)
             .await
             .unwrap();
     }
@@ -193,7 +203,8 @@ async fn an_account_has_few_addresses_and_asks_for_few_mails() {
     assert!(matches!(
         fixture
             .identity
-            .add_email(fixture.permit(target).await)
+            .emails()
+            .add(fixture.permit(target).await)
             .await,
         Err(AccountError::TooManyEmails)
     ));
@@ -234,7 +245,8 @@ async fn over_the_network_only_the_mailed_link_verifies() {
     };
     fixture
         .identity
-        .add_email(fixture.permit(target).await)
+        .emails()
+        .add(fixture.permit(target).await)
         .await
         .unwrap();
     let verify = VerifyEmail {
@@ -243,7 +255,8 @@ async fn over_the_network_only_the_mailed_link_verifies() {
     };
     let asked = fixture
         .identity
-        .verify_email(fixture.permit_person(ana, verify.clone()).await)
+        .emails()
+        .verify(fixture.permit_person(ana, verify.clone()).await)
         .await;
     assert!(matches!(asked, Err(AccountError::VerifiedByLink)));
     assert!(fixture.mails().await.is_empty());
@@ -253,6 +266,7 @@ async fn over_the_network_only_the_mailed_link_verifies() {
     };
     fixture
         .identity
+        .emails()
         .send_verification(fixture.permit_person(ana, send).await)
         .await
         .unwrap();
@@ -265,7 +279,8 @@ async fn over_the_network_only_the_mailed_link_verifies() {
     assert!(
         !fixture
             .identity
-            .verify_email(fixture.permit(verify).await)
+            .emails()
+            .verify(fixture.permit(verify).await)
             .await
             .unwrap(),
         "it is verified"
@@ -278,6 +293,7 @@ async fn over_the_network_only_the_mailed_link_verifies() {
     assert!(matches!(
         fixture
             .identity
+            .emails()
             .send_verification(fixture.permit_person(ana, foreign).await)
             .await,
         Err(AccountError::UnknownEmail)
@@ -300,7 +316,8 @@ async fn another_primary_address_is_told_to_both_and_voids_links_to_the_old_one(
     assert!(
         fixture
             .identity
-            .promote_email(fixture.permit_person(ana, promote).await)
+            .emails()
+            .promote(fixture.permit_person(ana, promote).await)
             .await
             .unwrap()
     );
@@ -318,9 +335,9 @@ async fn another_primary_address_is_told_to_both_and_voids_links_to_the_old_one(
     );
     let asked = fixture
         .identity
-        .reset_password(
-            &fixture.gate,
-            &fixture.attempt(),
+        .passwords()
+        .reset(
+            RequestContext::new(&fixture.gate, &fixture.attempt()),
             &reset,
             Secret::new("battery staple".to_owned()),
         )
@@ -333,7 +350,8 @@ async fn another_primary_address_is_told_to_both_and_voids_links_to_the_old_one(
     };
     fixture
         .identity
-        .remove_email(fixture.permit_person(ana, remove).await)
+        .emails()
+        .remove(fixture.permit_person(ana, remove).await)
         .await
         .unwrap();
     assert_eq!(
@@ -347,7 +365,8 @@ async fn another_primary_address_is_told_to_both_and_voids_links_to_the_old_one(
     assert!(matches!(
         fixture
             .identity
-            .remove_email(fixture.permit_person(ana, remove).await)
+            .emails()
+            .remove(fixture.permit_person(ana, remove).await)
             .await,
         Err(AccountError::PrimaryEmail)
     ));
@@ -369,7 +388,8 @@ async fn no_link_brings_back_an_address_that_was_removed() {
     };
     fixture
         .identity
-        .remove_email(fixture.permit_person(ana, remove).await)
+        .emails()
+        .remove(fixture.permit_person(ana, remove).await)
         .await
         .unwrap();
     assert_eq!(fixture.confirm_address(&second).await, None);
@@ -392,9 +412,9 @@ async fn a_link_to_an_address_dies_with_its_day_its_user_and_a_new_password() {
     let reset = fixture.reset_link("ana").await;
     fixture
         .identity
-        .reset_password(
-            &fixture.gate,
-            &fixture.attempt(),
+        .passwords()
+        .reset(
+            RequestContext::new(&fixture.gate, &fixture.attempt()),
             &reset,
             Secret::new("battery staple".to_owned()),
         )
@@ -405,7 +425,8 @@ async fn a_link_to_an_address_dies_with_its_day_its_user_and_a_new_password() {
     let orphan = added().await;
     fixture
         .identity
-        .delete_account(
+        .accounts()
+        .delete(
             fixture
                 .permit(identity::DeleteAccount {
                     account: Account::at_the_server(ana),
@@ -430,7 +451,8 @@ async fn nobody_changes_the_addresses_of_another() {
         };
         fixture
             .identity
-            .add_email(fixture.permit(target).await)
+            .emails()
+            .add(fixture.permit(target).await)
             .await
             .unwrap();
     }
@@ -440,7 +462,8 @@ async fn nobody_changes_the_addresses_of_another() {
     };
     fixture
         .identity
-        .verify_email(fixture.permit(verify).await)
+        .emails()
+        .verify(fixture.permit(verify).await)
         .await
         .unwrap();
     let before = fixture.addresses(ben).await;
@@ -464,24 +487,29 @@ async fn nobody_changes_the_addresses_of_another() {
     let answers = [
         fixture
             .identity
-            .add_email(fixture.permit_person(ana, add).await)
+            .emails()
+            .add(fixture.permit_person(ana, add).await)
             .await,
         fixture
             .identity
+            .emails()
             .send_verification(fixture.permit_person(ana, send).await)
             .await,
         fixture
             .identity
-            .promote_email(fixture.permit_person(ana, promote).await)
+            .emails()
+            .promote(fixture.permit_person(ana, promote).await)
             .await
             .map(drop),
         fixture
             .identity
-            .remove_email(fixture.permit_person(ana, remove).await)
+            .emails()
+            .remove(fixture.permit_person(ana, remove).await)
             .await,
         fixture
             .identity
-            .delete_account(
+            .accounts()
+            .delete(
                 fixture
                     .permit_person(
                         ana,

@@ -11,8 +11,8 @@ use gate::{
 use identity::limits::Limit;
 use identity::{
     Account, AccountView, CreateUser, EnrollTotp, Identity, IdentityConfig, Limits, LoginStep,
-    NewTokenScope, NotProven, PasswordHashing, PersonalProof, Presented, ReadAccount, Secret,
-    SetPassword, StartedSession, UnspentCode,
+    NewTokenScope, NotProven, PasswordHashing, PersonalProof, Presented, ReadAccount,
+    RequestContext, Secret, SetPassword, StartedSession, UnspentCode,
 };
 use model::audit::{Actor, AuditEvent, EventKind};
 use model::time::ManualClock;
@@ -196,7 +196,8 @@ impl Fixture {
         };
         let user = self
             .identity
-            .create_user(self.permit(target).await)
+            .accounts()
+            .create(self.permit(target).await)
             .await
             .unwrap();
         let target = SetPassword {
@@ -204,6 +205,7 @@ impl Fixture {
             password: Secret::new(PASSWORD.to_owned()),
         };
         self.identity
+            .accounts()
             .set_password(self.permit(target).await)
             .await
             .unwrap();
@@ -219,6 +221,7 @@ impl Fixture {
         };
         let secret = self
             .identity
+            .accounts()
             .enroll_totp(self.permit(target).await)
             .await
             .unwrap()
@@ -246,7 +249,8 @@ impl Fixture {
     pub(crate) async fn token(&self, user: &str, scope: NewTokenScope) -> String {
         let target = self
             .identity
-            .token_to_create(
+            .tokens()
+            .to_create(
                 self.account(user).await,
                 &format!("token {}", model::TokenId::new()),
                 scope,
@@ -256,7 +260,8 @@ impl Fixture {
             .await
             .unwrap();
         self.identity
-            .create_token(self.permit(target).await)
+            .tokens()
+            .create(self.permit(target).await)
             .await
             .unwrap()
             .text
@@ -283,7 +288,11 @@ impl Fixture {
         action: Action,
     ) -> Result<Caller, Refusal> {
         self.identity
-            .authenticate(&self.gate, &self.attempt(), presented, action)
+            .authenticate(
+                RequestContext::new(&self.gate, &self.attempt()),
+                presented,
+                action,
+            )
             .await
     }
 
@@ -327,7 +336,12 @@ impl Fixture {
             host: Some("laptop"),
         };
         self.identity
-            .prove_person(&self.gate, attempt, Action::ReleasePublish, proof)
+            .proofs()
+            .prove_person(
+                RequestContext::new(&self.gate, attempt),
+                Action::ReleasePublish,
+                proof,
+            )
             .await
     }
 
@@ -406,7 +420,12 @@ impl Fixture {
         let (caller, code) = self.prove_unspent(&attempt, (user, password, code)).await?;
         if let Some(code) = code {
             self.identity
-                .spend_code(&self.gate, &attempt, Action::ReleasePublish, &code)
+                .proofs()
+                .spend_code(
+                    RequestContext::new(&self.gate, &attempt),
+                    Action::ReleasePublish,
+                    &code,
+                )
                 .await?;
         }
         Ok(caller)
@@ -434,9 +453,9 @@ impl Fixture {
         device: Option<&str>,
     ) -> Result<LoginStep, Refusal> {
         self.identity
-            .log_in(
-                &self.gate,
-                &self.attempt(),
+            .logins()
+            .with_password(
+                RequestContext::new(&self.gate, &self.attempt()),
                 name,
                 Secret::new(password.to_owned()),
                 device,

@@ -17,7 +17,8 @@ async fn an_account_cannot_flood_its_owner_and_a_takeover_is_told_of_at_once() {
     for address in [&thief, &"other@example.org".to_owned()] {
         fixture
             .identity
-            .add_email(
+            .emails()
+            .add(
                 fixture
                     .permit(AddEmail {
                         account: Account::at_the_server(ana),
@@ -29,7 +30,8 @@ async fn an_account_cannot_flood_its_owner_and_a_takeover_is_told_of_at_once() {
             .unwrap();
         fixture
             .identity
-            .verify_email(
+            .emails()
+            .verify(
                 fixture
                     .permit(VerifyEmail {
                         account: Account::at_the_server(ana),
@@ -55,7 +57,8 @@ async fn an_account_cannot_flood_its_owner_and_a_takeover_is_told_of_at_once() {
     // The flood hides nothing: the owner reads of each of these at once.
     fixture
         .identity
-        .promote_email(
+        .emails()
+        .promote(
             fixture
                 .permit(PromoteEmail {
                     account: Account::at_the_server(ana),
@@ -73,7 +76,8 @@ async fn an_account_cannot_flood_its_owner_and_a_takeover_is_told_of_at_once() {
     );
     fixture
         .identity
-        .remove_email(
+        .emails()
+        .remove(
             fixture
                 .permit(RemoveEmail {
                     account: Account::at_the_server(ana),

@@ -1,6 +1,6 @@
 //! Somebody had a session for a while, and made an address of theirs the primary one.
 
-use identity::{Account, PromoteEmail, RemoveEmail, Secret, SecureAccount};
+use identity::{Account, PromoteEmail, RemoveEmail, RequestContext, Secret, SecureAccount};
 use model::UserId;
 use model::mail::{MailField, MailKind};
 
@@ -20,12 +20,14 @@ impl Fixture {
             address: address.to_owned(),
         };
         self.identity
-            .add_email(self.permit_person(user, add).await)
+            .emails()
+            .add(self.permit_person(user, add).await)
             .await
             .unwrap();
         let link = link_in(&self.mail().await, "/email/confirm");
         self.identity
-            .confirm_email(&self.gate, &self.attempt(), &link)
+            .emails()
+            .confirm(RequestContext::new(&self.gate, &self.attempt()), &link)
             .await
             .unwrap()
             .unwrap();
@@ -39,7 +41,8 @@ impl Fixture {
         };
         assert!(
             self.identity
-                .promote_email(self.permit_person(user, promote).await)
+                .emails()
+                .promote(self.permit_person(user, promote).await)
                 .await
                 .unwrap()
         );
@@ -52,7 +55,8 @@ impl Fixture {
             address: address.to_owned(),
         };
         self.identity
-            .remove_email(self.permit_person(user, remove).await)
+            .emails()
+            .remove(self.permit_person(user, remove).await)
             .await
             .unwrap();
         self.mails().await;
@@ -65,12 +69,14 @@ impl Fixture {
     ) -> (Option<String>, Vec<(String, MailKind)>, Option<String>) {
         let announced = self
             .identity
+            .accounts()
             .secured_through(self.view(user).await)
             .await
             .unwrap();
         let said = self
             .identity
-            .secure_account(
+            .accounts()
+            .secure(
                 self.permit_person(
                     user,
                     SecureAccount {
@@ -102,7 +108,8 @@ impl Fixture {
     async fn primary(&self, user: UserId) -> (String, bool) {
         let primary = self
             .identity
-            .emails_of(self.view(user).await)
+            .emails()
+            .of(self.view(user).await)
             .await
             .unwrap()
             .remove(0);
@@ -112,9 +119,9 @@ impl Fixture {
 
     async fn give_back(&self, link: &str) {
         self.identity
-            .reset_password(
-                &self.gate,
-                &self.attempt(),
+            .passwords()
+            .reset(
+                RequestContext::new(&self.gate, &self.attempt()),
                 link,
                 Secret::new(NEW.to_owned()),
             )
@@ -151,7 +158,11 @@ async fn who_made_an_address_the_primary_one_is_not_given_the_account() {
             fixture.clock.advance_seconds(days * DAY);
             fixture
                 .identity
-                .request_password_reset(&fixture.gate, &fixture.attempt(), asked)
+                .passwords()
+                .request_reset(
+                    RequestContext::new(&fixture.gate, &fixture.attempt()),
+                    asked,
+                )
                 .await
                 .unwrap();
         }
@@ -165,7 +176,8 @@ async fn who_made_an_address_the_primary_one_is_not_given_the_account() {
         assert!(
             fixture
                 .identity
-                .password_reset(&link.unwrap())
+                .passwords()
+                .waiting_for(&link.unwrap())
                 .await
                 .unwrap()
                 .is_none(),
@@ -188,6 +200,7 @@ async fn who_made_an_address_the_primary_one_is_not_given_the_account() {
         assert_eq!(
             fixture
                 .identity
+                .accounts()
                 .secured_through(fixture.view(ana).await)
                 .await
                 .unwrap()
@@ -259,7 +272,8 @@ async fn an_address_stands_after_a_week_or_when_operators_set_it() {
     let address = || "ben@example.net".to_owned();
     fixture
         .identity
-        .add_email(
+        .emails()
+        .add(
             fixture
                 .permit(identity::AddEmail {
                     account: Account::at_the_server(ben),
@@ -271,7 +285,8 @@ async fn an_address_stands_after_a_week_or_when_operators_set_it() {
         .unwrap();
     fixture
         .identity
-        .verify_email(
+        .emails()
+        .verify(
             fixture
                 .permit(identity::VerifyEmail {
                     account: Account::at_the_server(ben),
@@ -283,7 +298,8 @@ async fn an_address_stands_after_a_week_or_when_operators_set_it() {
         .unwrap();
     fixture
         .identity
-        .promote_email(
+        .emails()
+        .promote(
             fixture
                 .permit(PromoteEmail {
                     account: Account::at_the_server(ben),
@@ -313,12 +329,14 @@ async fn an_address_that_is_anothers_by_now_is_not_put_back() {
     };
     fixture
         .identity
-        .add_email(fixture.permit(add).await)
+        .emails()
+        .add(fixture.permit(add).await)
         .await
         .unwrap();
     fixture
         .identity
-        .verify_email(
+        .emails()
+        .verify(
             fixture
                 .permit(identity::VerifyEmail {
                     account: Account::at_the_server(ben),
@@ -333,7 +351,8 @@ async fn an_address_that_is_anothers_by_now_is_not_put_back() {
     assert_eq!(
         fixture
             .identity
-            .emails_of(fixture.view(ben).await)
+            .emails()
+            .of(fixture.view(ben).await)
             .await
             .unwrap()
             .len(),

@@ -1,6 +1,6 @@
 use identity::{
     Account, EndSessions, History, HistoryEntry, ListTokens, NewTokenScope, Presented, ReadHistory,
-    Secret,
+    RequestContext, Secret,
 };
 use model::audit::{Actor, AuditEvent, EventKind};
 use model::{Action, DecisionId, UserId};
@@ -11,7 +11,8 @@ use crate::fixture::{Fixture, PASSWORD, pending};
 impl Fixture {
     async fn history(&self, user: UserId, before: Option<i64>, limit: u32) -> History {
         self.identity
-            .history(
+            .histories()
+            .of(
                 self.permit(ReadHistory {
                     account: Account::at_the_server(user),
                 })
@@ -26,7 +27,8 @@ impl Fixture {
     /// Every event, told one by one.
     async fn told_events(&self, user: UserId) -> Vec<HistoryEntry> {
         self.identity
-            .history_events(
+            .histories()
+            .events(
                 self.permit(ReadHistory {
                     account: Account::at_the_server(user),
                 })
@@ -86,9 +88,9 @@ async fn a_person_reads_what_happened_in_plain_sentences() {
     let log_in = async |password: &str| {
         fixture
             .identity
-            .log_in(
-                &fixture.gate,
-                &attempt,
+            .logins()
+            .with_password(
+                RequestContext::new(&fixture.gate, &attempt),
                 "ana",
                 Secret::new(password.to_owned()),
                 None,
@@ -168,9 +170,9 @@ async fn a_person_reads_what_happened_in_plain_sentences() {
     let waiting = pending(fixture.log_in("ana", PASSWORD, None).await.unwrap());
     fixture
         .identity
-        .log_in_with_totp(
-            &fixture.gate,
-            &fixture.attempt(),
+        .logins()
+        .with_totp(
+            RequestContext::new(&fixture.gate, &fixture.attempt()),
             waiting.expose(),
             "000",
             None,
@@ -199,7 +201,8 @@ async fn a_person_reads_what_happened_in_plain_sentences() {
     );
     fixture
         .identity
-        .end_sessions(
+        .sessions()
+        .end_all(
             fixture
                 .permit(EndSessions {
                     account: Account::at_the_server(ana),
@@ -295,7 +298,11 @@ async fn a_token_where_it_should_not_be_is_told_once_and_as_what_it_is() {
     let presented = Presented::Token(Secret::new(token));
     let caller = fixture
         .identity
-        .authenticate(&fixture.gate, &attempt, presented, Action::TokenList)
+        .authenticate(
+            RequestContext::new(&fixture.gate, &attempt),
+            presented,
+            Action::TokenList,
+        )
         .await
         .unwrap();
     fixture
@@ -384,9 +391,9 @@ async fn a_login_in_two_steps_is_told_once_and_one_that_stops_in_between_too() {
     let code = fixture.code(&secret, 0);
     fixture
         .identity
-        .log_in_with_totp(
-            &fixture.gate,
-            &fixture.attempt(),
+        .logins()
+        .with_totp(
+            RequestContext::new(&fixture.gate, &fixture.attempt()),
             begun.expose(),
             &code,
             None,

@@ -4,8 +4,8 @@ use argon2::password_hash::PasswordHasher as _;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, Version};
 use identity::{
-    Account, BreachConfig, BreachOutcome, LoginStep, RegisterForm, Secret, SetPassword,
-    UnsuitablePassword,
+    Account, BreachConfig, BreachOutcome, LoginStep, RegisterForm, RequestContext, Secret,
+    SetPassword, UnsuitablePassword,
 };
 use model::audit::EventKind;
 use model::{Action, UserId};
@@ -62,6 +62,7 @@ async fn a_password_is_right_from_every_keyboard_wherever_it_is_typed() {
     // Set on the command line ...
     fixture
         .identity
+        .accounts()
         .set_password(
             fixture
                 .permit(SetPassword {
@@ -98,9 +99,9 @@ async fn a_password_is_right_from_every_keyboard_wherever_it_is_typed() {
     let new = "na\u{ef}ve na\u{ef}ve na\u{ef}ve horse";
     fixture
         .identity
-        .change_password(
-            &fixture.gate,
-            &fixture.attempt(),
+        .passwords()
+        .change(
+            RequestContext::new(&fixture.gate, &fixture.attempt()),
             &caller,
             secret(COMPOSED),
             secret(new),
@@ -118,7 +119,12 @@ async fn a_password_is_right_from_every_keyboard_wherever_it_is_typed() {
     let link = fixture.reset_link("ana").await;
     fixture
         .identity
-        .reset_password(&fixture.gate, &fixture.attempt(), &link, secret(COMPOSED))
+        .passwords()
+        .reset(
+            RequestContext::new(&fixture.gate, &fixture.attempt()),
+            &link,
+            secret(COMPOSED),
+        )
         .await
         .unwrap();
     assert!(fixture.is_right("ana", DECOMPOSED).await);
@@ -131,13 +137,19 @@ async fn a_password_is_right_from_every_keyboard_wherever_it_is_typed() {
     };
     fixture
         .identity
-        .register(&fixture.gate, &fixture.attempt(), form)
+        .registrations()
+        .register(RequestContext::new(&fixture.gate, &fixture.attempt()), form)
         .await
         .unwrap();
     let link = link_in(&fixture.mail().await, "/register/confirm");
     fixture
         .identity
-        .confirm_registration(&fixture.gate, &fixture.attempt(), &link, secret(DECOMPOSED))
+        .registrations()
+        .confirm(
+            RequestContext::new(&fixture.gate, &fixture.attempt()),
+            &link,
+            secret(DECOMPOSED),
+        )
         .await
         .unwrap();
     assert!(fixture.is_right("ben", DECOMPOSED).await && fixture.is_right("ben", COMPOSED).await);
@@ -173,9 +185,9 @@ async fn a_login_in_two_steps_survives_the_renewal() {
     assert_eq!(fixture.rehashed().await, 1);
     let step = fixture
         .identity
-        .log_in_with_totp(
-            &fixture.gate,
-            &fixture.attempt(),
+        .logins()
+        .with_totp(
+            RequestContext::new(&fixture.gate, &fixture.attempt()),
             waiting.expose(),
             &fixture.code(&totp, 0),
             None,
@@ -193,6 +205,7 @@ async fn what_nobody_could_set_today_lets_in_whoever_set_it_before() {
     assert!(fixture.is_right("ana", odd).await);
     let refused = fixture
         .identity
+        .accounts()
         .set_password(
             fixture
                 .permit(SetPassword {
@@ -220,6 +233,7 @@ async fn emojis_are_as_good_a_password_as_words() {
     let emojis = "\u{1f468}\u{200d}\u{1f4bb} \u{2764}\u{fe0f} fourteen ferrets";
     fixture
         .identity
+        .accounts()
         .set_password(
             fixture
                 .permit(SetPassword {
@@ -257,7 +271,11 @@ async fn a_breach_is_looked_for_in_both_forms() {
         };
         let fixture = Fixture::configured("", |config| config.breaches = breaches).await;
         assert_eq!(
-            fixture.identity.breach_state(&secret(DECOMPOSED)).await,
+            fixture
+                .identity
+                .passwords()
+                .breach_state(&secret(DECOMPOSED))
+                .await,
             expected
         );
         assert!(service.asked().len() <= 2);
@@ -272,7 +290,11 @@ async fn a_breach_is_looked_for_in_both_forms() {
     };
     let fixture = Fixture::configured("", |config| config.breaches = breaches).await;
     assert_eq!(
-        fixture.identity.breach_state(&secret(DECOMPOSED)).await,
+        fixture
+            .identity
+            .passwords()
+            .breach_state(&secret(DECOMPOSED))
+            .await,
         BreachOutcome::Unavailable
     );
 }

@@ -5,7 +5,7 @@ use identity::factors::{
     ConfirmRecoveryCodes, EnrollKey, GenerateRecoveryCodes, KeyAnswer, KeyChallenge, KeyKind,
     ProposeKey,
 };
-use identity::{Account, LoginStep, PendingLogin, StartedSession};
+use identity::{Account, LoginStep, PendingLogin, RequestContext, StartedSession};
 use model::{Caller, Factor, FactorUse, UserId};
 
 use crate::fixture::{Fixture, NOW, PASSWORD, limits, pending, started, user_name};
@@ -20,6 +20,7 @@ impl Fixture {
         let session = self.logged_in(name).await.session;
         let codes = self
             .identity
+            .factors()
             .generate_recovery_codes(
                 self.permit(GenerateRecoveryCodes {
                     account: Account::at_the_server(user),
@@ -33,6 +34,7 @@ impl Fixture {
             code: codes[0].expose().clone(),
         };
         self.identity
+            .factors()
             .confirm_recovery_codes(self.permit(confirm).await)
             .await
             .unwrap();
@@ -40,6 +42,7 @@ impl Fixture {
         let mut key = SoftwareKey::at(ORIGIN);
         let asked = self
             .identity
+            .factors()
             .propose_key(self.permit(ProposeKey { session, kind }).await)
             .await
             .unwrap();
@@ -53,6 +56,7 @@ impl Fixture {
             answer,
         };
         self.identity
+            .factors()
             .enroll_key(self.permit(enroll).await)
             .await
             .unwrap();
@@ -69,13 +73,17 @@ impl Fixture {
         let waiting = pending(self.log_in(name, PASSWORD, None).await.unwrap());
         let asked = self
             .identity
-            .challenge_for_pending(&self.gate, &self.attempt(), waiting.expose())
+            .factors()
+            .challenge_for_pending(
+                RequestContext::new(&self.gate, &self.attempt()),
+                waiting.expose(),
+            )
             .await
             .unwrap();
         self.identity
-            .log_in_with_key(
-                &self.gate,
-                &self.attempt(),
+            .logins()
+            .with_key(
+                RequestContext::new(&self.gate, &self.attempt()),
                 waiting.expose(),
                 &answer(key, &asked),
                 None,
@@ -86,11 +94,17 @@ impl Fixture {
     async fn log_in_with_passkey(&self, key: &mut SoftwareKey) -> Result<LoginStep, gate::Refusal> {
         let asked = self
             .identity
-            .challenge_for_passkey(&self.gate, &self.attempt())
+            .factors()
+            .challenge_for_passkey(RequestContext::new(&self.gate, &self.attempt()))
             .await
             .unwrap();
         self.identity
-            .log_in_with_passkey(&self.gate, &self.attempt(), &answer(key, &asked), None)
+            .logins()
+            .with_passkey(
+                RequestContext::new(&self.gate, &self.attempt()),
+                &answer(key, &asked),
+                None,
+            )
             .await
     }
 
@@ -102,12 +116,13 @@ impl Fixture {
         let caller = self.present_session(&session.secret).await;
         let asked = self
             .identity
-            .challenge_for_step_up(&self.gate, &self.attempt(), &caller)
+            .factors()
+            .challenge_for_step_up(RequestContext::new(&self.gate, &self.attempt()), &caller)
             .await?;
         self.identity
-            .step_up_with_key(
-                &self.gate,
-                &self.attempt(),
+            .step_ups()
+            .with_key(
+                RequestContext::new(&self.gate, &self.attempt()),
                 &caller,
                 session.secret.expose(),
                 &answer(key, &asked),
@@ -130,7 +145,8 @@ async fn a_key_is_a_second_factor_from_any_browser() {
     let waiting = pending(fixture.log_in("ana", PASSWORD, None).await.unwrap());
     let shown = fixture
         .identity
-        .pending_login(waiting.expose())
+        .logins()
+        .pending(waiting.expose())
         .await
         .unwrap();
     assert_eq!(
@@ -171,9 +187,9 @@ async fn a_key_is_a_second_factor_from_any_browser() {
     started(
         fixture
             .identity
-            .log_in_with_totp(
-                &fixture.gate,
-                &fixture.attempt(),
+            .logins()
+            .with_totp(
+                RequestContext::new(&fixture.gate, &fixture.attempt()),
                 waiting.expose(),
                 &code,
                 Some(device.expose()),
@@ -225,14 +241,16 @@ async fn a_passkey_of_a_disabled_user_is_refused_like_an_unknown_one() {
     };
     fixture
         .identity
-        .disable_user(fixture.permit(disable).await)
+        .accounts()
+        .disable(fixture.permit(disable).await)
         .await
         .unwrap();
     let disabled = fixture.log_in_with_passkey(&mut passkey).await.unwrap_err();
     assert_eq!(fixture.last_failure().await, "disabled-user");
     let asked = fixture
         .identity
-        .challenge_for_passkey(&fixture.gate, &fixture.attempt())
+        .factors()
+        .challenge_for_passkey(RequestContext::new(&fixture.gate, &fixture.attempt()))
         .await
         .unwrap();
     let nothing = KeyAnswer {
@@ -241,7 +259,12 @@ async fn a_passkey_of_a_disabled_user_is_refused_like_an_unknown_one() {
     };
     let unknown = fixture
         .identity
-        .log_in_with_passkey(&fixture.gate, &fixture.attempt(), &nothing, None)
+        .logins()
+        .with_passkey(
+            RequestContext::new(&fixture.gate, &fixture.attempt()),
+            &nothing,
+            None,
+        )
         .await
         .unwrap_err();
     assert_eq!(
@@ -256,14 +279,20 @@ async fn an_answer_counts_once() {
     let (_, mut passkey) = fixture.user_with_key("ana", KeyKind::Passkey).await;
     let asked = fixture
         .identity
-        .challenge_for_passkey(&fixture.gate, &fixture.attempt())
+        .factors()
+        .challenge_for_passkey(RequestContext::new(&fixture.gate, &fixture.attempt()))
         .await
         .unwrap();
     let answer = answer(&mut passkey, &asked);
     let log_in = async || {
         fixture
             .identity
-            .log_in_with_passkey(&fixture.gate, &fixture.attempt(), &answer, None)
+            .logins()
+            .with_passkey(
+                RequestContext::new(&fixture.gate, &fixture.attempt()),
+                &answer,
+                None,
+            )
             .await
     };
     started(log_in().await.unwrap());
@@ -282,9 +311,9 @@ async fn failed_answers_are_limited() {
     let log_in = async || {
         fixture
             .identity
-            .log_in_with_key(
-                &fixture.gate,
-                &fixture.attempt(),
+            .logins()
+            .with_key(
+                RequestContext::new(&fixture.gate, &fixture.attempt()),
                 waiting.expose(),
                 &nothing,
                 None,
@@ -340,15 +369,19 @@ async fn a_key_proves_a_session_anew_and_only_the_one_it_was_asked_in() {
     let caller = fixture.present_session(&risen.secret).await;
     let asked = fixture
         .identity
-        .challenge_for_step_up(&fixture.gate, &fixture.attempt(), &caller)
+        .factors()
+        .challenge_for_step_up(
+            RequestContext::new(&fixture.gate, &fixture.attempt()),
+            &caller,
+        )
         .await
         .unwrap();
     let other = fixture.present_session(&second.secret).await;
     let refusal = fixture
         .identity
-        .step_up_with_key(
-            &fixture.gate,
-            &fixture.attempt(),
+        .step_ups()
+        .with_key(
+            RequestContext::new(&fixture.gate, &fixture.attempt()),
             &other,
             second.secret.expose(),
             &answer(&mut passkey, &asked),
@@ -380,7 +413,12 @@ async fn answers_to_nothing_that_was_asked_keep_nobody_out() {
         };
         let refusal = fixture
             .identity
-            .log_in_with_passkey(&fixture.gate, &fixture.attempt(), &answer, None)
+            .logins()
+            .with_passkey(
+                RequestContext::new(&fixture.gate, &fixture.attempt()),
+                &answer,
+                None,
+            )
             .await
             .unwrap_err();
         assert_eq!(refusal.reasons[0].code, "wrong-passkey");
@@ -389,7 +427,8 @@ async fn answers_to_nothing_that_was_asked_keep_nobody_out() {
     for _ in 0..2 {
         let asked = fixture
             .identity
-            .challenge_for_passkey(&fixture.gate, &fixture.attempt())
+            .factors()
+            .challenge_for_passkey(RequestContext::new(&fixture.gate, &fixture.attempt()))
             .await
             .unwrap();
         let answer = KeyAnswer {
@@ -398,7 +437,12 @@ async fn answers_to_nothing_that_was_asked_keep_nobody_out() {
         };
         fixture
             .identity
-            .log_in_with_passkey(&fixture.gate, &fixture.attempt(), &answer, None)
+            .logins()
+            .with_passkey(
+                RequestContext::new(&fixture.gate, &fixture.attempt()),
+                &answer,
+                None,
+            )
             .await
             .unwrap_err();
     }
@@ -413,15 +457,16 @@ async fn answers_to_nothing_that_was_asked_keep_nobody_out() {
     let elsewhere = fixture.attempt_from("203.0.113.9");
     let asked = fixture
         .identity
-        .challenge_for_passkey(&fixture.gate, &elsewhere)
+        .factors()
+        .challenge_for_passkey(RequestContext::new(&fixture.gate, &elsewhere))
         .await
         .unwrap();
     started(
         fixture
             .identity
-            .log_in_with_passkey(
-                &fixture.gate,
-                &elsewhere,
+            .logins()
+            .with_passkey(
+                RequestContext::new(&fixture.gate, &elsewhere),
                 &answer(&mut passkey, &asked),
                 None,
             )
@@ -437,7 +482,8 @@ async fn a_passkey_lets_nobody_in_after_this_was_not_me() {
     started(fixture.log_in_with_passkey(&mut passkey).await.unwrap());
     fixture
         .identity
-        .secure_account(
+        .accounts()
+        .secure(
             fixture
                 .permit(identity::SecureAccount {
                     account: Account::at_the_server(ana),
@@ -462,6 +508,7 @@ async fn a_passkey_lets_nobody_in_after_this_was_not_me() {
     };
     fixture
         .identity
+        .accounts()
         .set_password(fixture.permit(target).await)
         .await
         .unwrap();
@@ -477,15 +524,19 @@ async fn a_passkey_lets_nobody_in_after_this_was_not_me() {
     let waiting = pending(fixture.log_in("ana", "battery staple", None).await.unwrap());
     let asked = fixture
         .identity
-        .challenge_for_pending(&fixture.gate, &fixture.attempt(), waiting.expose())
+        .factors()
+        .challenge_for_pending(
+            RequestContext::new(&fixture.gate, &fixture.attempt()),
+            waiting.expose(),
+        )
         .await
         .unwrap();
     started(
         fixture
             .identity
-            .log_in_with_key(
-                &fixture.gate,
-                &fixture.attempt(),
+            .logins()
+            .with_key(
+                RequestContext::new(&fixture.gate, &fixture.attempt()),
                 waiting.expose(),
                 &answer(&mut passkey, &asked),
                 None,

@@ -1,8 +1,8 @@
 use gate::{Reason, RefusalKind};
-use identity::{Account, LoginStep, PendingLogin, Secret, SetPassword};
+use identity::{Account, LoginStep, PendingLogin, RequestContext, Secret, SetPassword};
 use model::audit::EventKind;
 use model::mail::MailKind;
-use model::{CredentialKind, Factor, FactorUse, PasswordState};
+use model::{CredentialKind, Factor, FactorUse, PasswordDisabled, PasswordState};
 
 use crate::fixture::{Fixture, NOW, PASSWORD, limits, pending, started, user_name};
 use crate::mails::{Reply, Service, told};
@@ -15,9 +15,9 @@ impl Fixture {
         device: &Secret<String>,
     ) -> Result<LoginStep, gate::Refusal> {
         self.identity
-            .log_in_with_totp(
-                &self.gate,
-                &self.attempt(),
+            .logins()
+            .with_totp(
+                RequestContext::new(&self.gate, &self.attempt()),
                 pending.expose(),
                 code,
                 Some(device.expose()),
@@ -96,7 +96,8 @@ async fn a_verified_address_logs_in_like_the_name_and_an_unverified_one_does_not
     };
     let ben = fixture
         .identity
-        .create_user(fixture.permit(target).await)
+        .accounts()
+        .create(fixture.permit(target).await)
         .await
         .unwrap();
     let target = SetPassword {
@@ -105,6 +106,7 @@ async fn a_verified_address_logs_in_like_the_name_and_an_unverified_one_does_not
     };
     fixture
         .identity
+        .accounts()
         .set_password(fixture.permit(target).await)
         .await
         .unwrap();
@@ -131,11 +133,14 @@ async fn nobody_learns_from_a_failed_login_whether_there_is_an_account() {
     };
     fixture
         .identity
-        .disable_user(fixture.permit(disable).await)
+        .accounts()
+        .disable(fixture.permit(disable).await)
         .await
         .unwrap();
     let mut unit = fixture.storage.begin().await.unwrap();
-    unit.disable_password(cat, "test").await.unwrap();
+    unit.disable_password(cat, PasswordDisabled::Policy)
+        .await
+        .unwrap();
     unit.commit(&fixture.some_event()).await.unwrap();
     let mut answers = Vec::new();
     for (name, password, why) in [
@@ -172,7 +177,8 @@ async fn with_a_second_factor_the_password_alone_is_no_session() {
     );
     let shown = fixture
         .identity
-        .pending_login(waiting.expose())
+        .logins()
+        .pending(waiting.expose())
         .await
         .unwrap();
     assert_eq!(
@@ -247,7 +253,8 @@ async fn a_wrong_code_leaves_the_login_pending_and_the_right_one_uses_it_up() {
     assert_eq!(
         fixture
             .identity
-            .pending_login(waiting.expose())
+            .logins()
+            .pending(waiting.expose())
             .await
             .unwrap(),
         None
@@ -263,7 +270,8 @@ async fn a_login_waits_five_minutes() {
     assert!(
         fixture
             .identity
-            .pending_login(waiting.expose())
+            .logins()
+            .pending(waiting.expose())
             .await
             .unwrap()
             .is_some()
@@ -318,7 +326,10 @@ async fn a_pending_login_is_void_once_the_password_changed_or_the_account_was_di
                 )
                 .await
                 .unwrap(),
-            "disabled" => unit.disable_password(user.id, "test").await.unwrap(),
+            "disabled" => unit
+                .disable_password(user.id, PasswordDisabled::Policy)
+                .await
+                .unwrap(),
             _ => drop(unit.disable_user(user.id, "test", NOW).await.unwrap()),
         }
         unit.commit(&fixture.some_event()).await.unwrap();
@@ -331,7 +342,8 @@ async fn a_pending_login_is_void_once_the_password_changed_or_the_account_was_di
                 refusal.reasons[0].code.as_str(),
                 fixture
                     .identity
-                    .pending_login(waiting.expose())
+                    .logins()
+                    .pending(waiting.expose())
                     .await
                     .unwrap()
             ),
@@ -346,7 +358,7 @@ async fn nothing_that_is_no_secret_of_ours_is_a_pending_login() {
     let fixture = Fixture::new().await;
     let (secret, device) = fixture.user_with_totp("ana").await;
     for text in ["", "x", &"A".repeat(43), &"A".repeat(5000), device.expose()] {
-        assert_eq!(fixture.identity.pending_login(text).await.unwrap(), None);
+        assert_eq!(fixture.identity.logins().pending(text).await.unwrap(), None);
         let refusal = fixture
             .second_step(
                 &Secret::new(text.to_owned()),
@@ -414,9 +426,9 @@ async fn codes_are_limited_and_the_answer_says_how_long_to_wait() {
     let elsewhere = fixture.attempt_from("198.51.100.1");
     let refusal = fixture
         .identity
-        .log_in_with_totp(
-            &fixture.gate,
-            &elsewhere,
+        .logins()
+        .with_totp(
+            RequestContext::new(&fixture.gate, &elsewhere),
             waiting.expose(),
             &code,
             Some(device.expose()),
@@ -472,9 +484,9 @@ async fn codes_are_limited_for_all_accounts_and_addresses_together() {
         let waiting = pending(fixture.log_in(name, PASSWORD, None).await.unwrap());
         let refusal = fixture
             .identity
-            .log_in_with_totp(
-                &fixture.gate,
-                &fixture.attempt_from(address),
+            .logins()
+            .with_totp(
+                RequestContext::new(&fixture.gate, &fixture.attempt_from(address)),
                 waiting.expose(),
                 "000",
                 None,
@@ -565,9 +577,9 @@ async fn a_policy_that_requires_a_second_factor_is_asked_again_when_it_was_prove
     // From a browser that is not known: the mail is as far as it goes, and it was permitted.
     let step = fixture
         .identity
-        .log_in_with_totp(
-            &fixture.gate,
-            &fixture.attempt(),
+        .logins()
+        .with_totp(
+            RequestContext::new(&fixture.gate, &fixture.attempt()),
             waiting.expose(),
             &fixture.code(&secret, 0),
             None,
@@ -637,9 +649,8 @@ async fn a_breached_password_is_right_for_the_last_time() {
                 .await
                 .unwrap()
                 .unwrap()
-                .password_disabled
-                .as_deref(),
-            Some("policy")
+                .password_disabled,
+            Some(PasswordDisabled::Policy)
         );
         assert_eq!(
             told(&fixture.mails().await),
@@ -776,9 +787,9 @@ async fn a_browser_that_waits_to_be_confirmed_is_a_stranger_s() {
     let waiting = pending(fixture.log_in("ana", PASSWORD, None).await.unwrap());
     let step = fixture
         .identity
-        .log_in_with_totp(
-            &fixture.gate,
-            &fixture.attempt(),
+        .logins()
+        .with_totp(
+            RequestContext::new(&fixture.gate, &fixture.attempt()),
             waiting.expose(),
             &fixture.code(&secret, 0),
             None,
@@ -815,9 +826,8 @@ async fn logins_that_wait_are_limited_for_each_address_and_none_ends_another() {
     fixture.user_with_totp("ana").await;
     let elsewhere = fixture.attempt_from("203.0.113.9");
     let log_in = || {
-        fixture.identity.log_in(
-            &fixture.gate,
-            &elsewhere,
+        fixture.identity.logins().with_password(
+            RequestContext::new(&fixture.gate, &elsewhere),
             "ana",
             Secret::new(PASSWORD.to_owned()),
             None,
@@ -834,7 +844,8 @@ async fn logins_that_wait_are_limited_for_each_address_and_none_ends_another() {
     assert!(
         fixture
             .identity
-            .pending_login(of_owner.expose())
+            .logins()
+            .pending(of_owner.expose())
             .await
             .unwrap()
             .is_some()

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use identity::{Account, DeleteAccount, RecoverAccount, RegisterForm, Secret};
+use identity::{Account, DeleteAccount, RecoverAccount, RegisterForm, RequestContext, Secret};
 use model::audit::EventKind;
 use model::time::ManualClock;
 use model::{ProjectId, ProjectName, Role};
@@ -51,6 +51,7 @@ fn form(name: String) -> RegisterForm {
 async fn one_first_user(servers: &Servers) {
     let link = servers[0]
         .identity
+        .registrations()
         .first_user_link()
         .await
         .unwrap()
@@ -60,9 +61,9 @@ async fn one_first_user(servers: &Servers) {
         async move {
             server
                 .identity
+                .registrations()
                 .create_first_user(
-                    &server.gate,
-                    &server.attempt(),
+                    RequestContext::new(&server.gate, &server.attempt()),
                     link.expose(),
                     form(format!("first{number}")),
                 )
@@ -79,7 +80,11 @@ async fn one_account_for_a_link(servers: &Servers, round: usize) {
     let server = &servers[0];
     server
         .identity
-        .register(&server.gate, &server.attempt(), form(format!("ana{round}")))
+        .registrations()
+        .register(
+            RequestContext::new(&server.gate, &server.attempt()),
+            form(format!("ana{round}")),
+        )
         .await
         .unwrap();
     let link = link_in(&server.mail().await, "/register/confirm");
@@ -89,9 +94,9 @@ async fn one_account_for_a_link(servers: &Servers, round: usize) {
         async move {
             server
                 .identity
-                .confirm_registration(
-                    &server.gate,
-                    &server.attempt(),
+                .registrations()
+                .confirm(
+                    RequestContext::new(&server.gate, &server.attempt()),
                     &link,
                     Secret::new(PASSWORD.to_owned()),
                 )
@@ -114,7 +119,12 @@ async fn one_password_for_a_link(servers: &Servers, round: usize) {
         async move {
             server
                 .identity
-                .reset_password(&server.gate, &server.attempt(), &link, new)
+                .passwords()
+                .reset(
+                    RequestContext::new(&server.gate, &server.attempt()),
+                    &link,
+                    new,
+                )
                 .await
                 .is_ok()
         }
@@ -150,12 +160,13 @@ async fn one_end_of_a_recovery(servers: &Servers, round: usize) {
     };
     server
         .identity
-        .start_recovery(server.permit(target).await)
+        .recoveries()
+        .start(server.permit(target).await)
         .await
         .unwrap();
     let link = link_in(&server.mail().await, "/recovery/cancel");
     server.clock.advance_seconds(72 * 3600 - 1);
-    let shown = server.identity.announced_recovery(&link).await.unwrap();
+    let shown = server.identity.recoveries().announced(&link).await.unwrap();
     assert!(shown.is_some());
     let ended = at_once(servers, |server, number| {
         let link = link.clone();
@@ -163,14 +174,16 @@ async fn one_end_of_a_recovery(servers: &Servers, round: usize) {
             if number < 3 {
                 return server
                     .identity
-                    .cancel_recovery_by_link(&server.gate, &server.attempt(), &link)
+                    .recoveries()
+                    .cancel_by_link(RequestContext::new(&server.gate, &server.attempt()), &link)
                     .await
                     .is_ok();
             }
             server.clock.advance_seconds(1);
             server
                 .identity
-                .complete_due_recoveries()
+                .recoveries()
+                .complete_due()
                 .await
                 .is_ok_and(|completed| completed == 1)
         }
@@ -234,7 +247,8 @@ async fn one_owner_stays(servers: &Servers, round: usize) {
         async move {
             server
                 .identity
-                .delete_account(
+                .accounts()
+                .delete(
                     server
                         .permit(DeleteAccount {
                             account: Account::at_the_server(user),

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gate::RefusalKind;
-use identity::{BreachConfig, NewTokenScope, OwnSession, PasswordProblem, Secret};
+use identity::{BreachConfig, NewTokenScope, OwnSession, PasswordProblem, RequestContext, Secret};
 use model::audit::EventKind;
 use model::mail::MailKind;
 use model::{Action, Assurance, Caller, Clock, CredentialKind, Principal, SessionId, UserId};
@@ -43,9 +43,9 @@ impl Fixture {
         new: &str,
     ) -> Result<(), PasswordProblem> {
         self.identity
-            .change_password(
-                &self.gate,
-                &self.attempt(),
+            .passwords()
+            .change(
+                RequestContext::new(&self.gate, &self.attempt()),
                 caller,
                 secret(current),
                 secret(new),
@@ -70,7 +70,8 @@ async fn a_new_password_ends_the_other_sessions_and_leaves_the_links_for_another
     assert!(
         fixture
             .identity
-            .password_reset(&link)
+            .passwords()
+            .waiting_for(&link)
             .await
             .unwrap()
             .is_some(),
@@ -212,9 +213,9 @@ async fn a_reset_that_comes_between_proof_and_change_wins() {
     service.answers(Reply::Body(String::new()));
     fixture
         .identity
-        .reset_password(
-            &fixture.gate,
-            &fixture.attempt(),
+        .passwords()
+        .reset(
+            RequestContext::new(&fixture.gate, &fixture.attempt()),
             &link,
             secret("another password"),
         )
@@ -247,9 +248,9 @@ async fn a_copy_of_the_session_s_cookie_does_not_survive_the_new_password() {
     let caller = fixture.present_session(&session.secret).await;
     let renewed = fixture
         .identity
-        .change_password(
-            &fixture.gate,
-            &fixture.attempt(),
+        .passwords()
+        .change(
+            RequestContext::new(&fixture.gate, &fixture.attempt()),
             &caller,
             secret(PASSWORD),
             secret(NEW),

@@ -3,12 +3,12 @@ use std::time::{Duration, Instant};
 use gate::RefusalKind;
 use identity::limits::Limit;
 use identity::{
-    Account, CreateUser, DisableUser, EnableUser, Limits, PasswordProblem, Secret, SetPassword,
-    VerifyEmail,
+    Account, CreateUser, DisableUser, EnableUser, Limits, PasswordProblem, RequestContext, Secret,
+    SetPassword, VerifyEmail,
 };
-use model::UserId;
 use model::audit::EventKind;
 use model::mail::{MailField, MailKind};
+use model::{PasswordDisabled, UserId};
 
 use crate::fixture::{Fixture, PASSWORD, limits, user_name};
 use crate::mails::{link_in, told};
@@ -19,7 +19,11 @@ const NEW: &str = "battery staple";
 impl Fixture {
     async fn ask(&self, name_or_email: &str) -> Result<(), gate::Refusal> {
         self.identity
-            .request_password_reset(&self.gate, &self.attempt(), name_or_email)
+            .passwords()
+            .request_reset(
+                RequestContext::new(&self.gate, &self.attempt()),
+                name_or_email,
+            )
             .await
     }
 
@@ -40,9 +44,9 @@ impl Fixture {
         new: &str,
     ) -> Result<Secret<String>, PasswordProblem> {
         self.identity
-            .reset_password(
-                &self.gate,
-                &self.attempt(),
+            .passwords()
+            .reset(
+                RequestContext::new(&self.gate, &self.attempt()),
                 link,
                 Secret::new(new.to_owned()),
             )
@@ -51,7 +55,9 @@ impl Fixture {
 
     pub(crate) async fn disable_password(&self, user: UserId) {
         let mut unit = self.storage.begin().await.unwrap();
-        unit.disable_password(user, "policy").await.unwrap();
+        unit.disable_password(user, PasswordDisabled::Policy)
+            .await
+            .unwrap();
         unit.commit(&self.some_event()).await.unwrap();
     }
 }
@@ -65,7 +71,12 @@ async fn a_link_sets_a_new_password_once_and_ends_what_the_old_one_began() {
     let link = fixture.reset_link("ANA@example.org").await;
     for _ in 0..3 {
         assert_eq!(
-            fixture.identity.password_reset(&link).await.unwrap(),
+            fixture
+                .identity
+                .passwords()
+                .waiting_for(&link)
+                .await
+                .unwrap(),
             Some(user_name("ana"))
         );
     }
@@ -86,7 +97,8 @@ async fn a_link_sets_a_new_password_once_and_ends_what_the_old_one_began() {
         assert!(
             fixture
                 .identity
-                .password_reset(used_up)
+                .passwords()
+                .waiting_for(used_up)
                 .await
                 .unwrap()
                 .is_none()
@@ -150,7 +162,8 @@ async fn a_stranger_cannot_tell_whether_there_is_an_account() {
     let reason = "left the company".to_owned();
     fixture
         .identity
-        .disable_user(fixture.permit(DisableUser { user: ben, reason }).await)
+        .accounts()
+        .disable(fixture.permit(DisableUser { user: ben, reason }).await)
         .await
         .unwrap();
     let target = CreateUser {
@@ -161,13 +174,15 @@ async fn a_stranger_cannot_tell_whether_there_is_an_account() {
     };
     fixture
         .identity
-        .create_user(fixture.permit(target).await)
+        .accounts()
+        .create(fixture.permit(target).await)
         .await
         .unwrap();
     let gone = fixture.user("gone").await;
     fixture
         .identity
-        .delete_account(
+        .accounts()
+        .delete(
             fixture
                 .permit(identity::DeleteAccount {
                     account: Account::at_the_server(gone),
@@ -263,6 +278,7 @@ async fn a_link_counts_no_more_after_what_makes_it_needless() {
     };
     fixture
         .identity
+        .accounts()
         .set_password(fixture.permit(target).await)
         .await
         .unwrap();
@@ -289,7 +305,8 @@ async fn a_link_counts_no_more_after_what_makes_it_needless() {
     let reason = "stolen".to_owned();
     fixture
         .identity
-        .disable_user(fixture.permit(DisableUser { user: ana, reason }).await)
+        .accounts()
+        .disable(fixture.permit(DisableUser { user: ana, reason }).await)
         .await
         .unwrap();
     assert!(
@@ -302,20 +319,23 @@ async fn a_link_counts_no_more_after_what_makes_it_needless() {
     assert!(
         fixture
             .identity
-            .password_reset(&disabled)
+            .passwords()
+            .waiting_for(&disabled)
             .await
             .unwrap()
             .is_none()
     );
     fixture
         .identity
-        .enable_user(fixture.permit(EnableUser { user: ana }).await)
+        .accounts()
+        .enable(fixture.permit(EnableUser { user: ana }).await)
         .await
         .unwrap();
     assert!(
         fixture
             .identity
-            .password_reset(&disabled)
+            .passwords()
+            .waiting_for(&disabled)
             .await
             .unwrap()
             .is_none(),
@@ -358,7 +378,8 @@ async fn asking_is_limited_whether_there_is_an_account_or_not() {
         let ask = async || {
             fixture
                 .identity
-                .request_password_reset(&fixture.gate, &attempt, name_or_email)
+                .passwords()
+                .request_reset(RequestContext::new(&fixture.gate, &attempt), name_or_email)
                 .await
         };
         for _ in 0..3 {
@@ -408,7 +429,12 @@ async fn a_stranger_keeps_nobody_from_a_link_that_counts() {
         links.extend(fixture.mails().await.iter().map(|mail| link_in(mail, PAGE)));
         let last = links.last().unwrap();
         assert_eq!(
-            fixture.identity.password_reset(last).await.unwrap(),
+            fixture
+                .identity
+                .passwords()
+                .waiting_for(last)
+                .await
+                .unwrap(),
             Some(user_name("ana")),
             "hour {hour}: a mailed link counts"
         );
@@ -501,7 +527,8 @@ async fn a_link_that_was_mailed_to_nobody_is_nobodys() {
     };
     let carl = fixture
         .identity
-        .create_user(fixture.permit(target).await)
+        .accounts()
+        .create(fixture.permit(target).await)
         .await
         .unwrap();
     fixture.ask("carl").await.unwrap();
@@ -512,7 +539,8 @@ async fn a_link_that_was_mailed_to_nobody_is_nobodys() {
     };
     fixture
         .identity
-        .verify_email(fixture.permit(verify).await)
+        .emails()
+        .verify(fixture.permit(verify).await)
         .await
         .unwrap();
     fixture.mails().await;

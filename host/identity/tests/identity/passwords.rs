@@ -1,7 +1,7 @@
 use gate::RefusalKind;
-use identity::{Presented, Secret};
+use identity::{Presented, RequestContext, Secret};
 use model::audit::EventKind;
-use model::{Action, CredentialKind, Factor};
+use model::{Action, CredentialKind, Factor, PasswordDisabled};
 
 use crate::fixture::{Fixture, NOW, PASSWORD, limits, user_name};
 
@@ -42,7 +42,9 @@ async fn every_password_that_is_not_accepted_is_refused_in_the_same_words() {
     let ben = fixture.user("ben").await;
     let disable = async |user| {
         let mut unit = fixture.storage.begin().await.unwrap();
-        unit.disable_password(user, "breached").await.unwrap();
+        unit.disable_password(user, PasswordDisabled::Policy)
+            .await
+            .unwrap();
         let event = model::audit::AuditEvent {
             at: NOW,
             kind: EventKind::PasswordSet,
@@ -63,7 +65,8 @@ async fn every_password_that_is_not_accepted_is_refused_in_the_same_words() {
     };
     fixture
         .identity
-        .create_user(fixture.permit(target).await)
+        .accounts()
+        .create(fixture.permit(target).await)
         .await
         .unwrap();
     let long = "x".repeat(5000);
@@ -286,7 +289,11 @@ async fn failures_for_many_users_count_against_their_one_address_and_no_other() 
     assert!(
         fixture
             .identity
-            .authenticate(&fixture.gate, &elsewhere, presented(), PERMITTED)
+            .authenticate(
+                RequestContext::new(&fixture.gate, &elsewhere),
+                presented(),
+                PERMITTED
+            )
             .await
             .is_ok()
     );
@@ -335,8 +342,10 @@ async fn guesses_from_many_addresses_for_many_accounts_are_limited_together() {
         fixture
             .identity
             .authenticate(
-                &fixture.gate,
-                &fixture.attempt_from(&format!("198.51.100.{number}")),
+                RequestContext::new(
+                    &fixture.gate,
+                    &fixture.attempt_from(&format!("198.51.100.{number}")),
+                ),
                 presented,
                 PERMITTED,
             )
@@ -406,7 +415,11 @@ async fn a_password_that_was_hashed_at_lower_cost_is_hashed_anew_when_it_is_prov
             password: Secret::new(password.to_owned()),
         };
         identity
-            .authenticate(&fixture.gate, &fixture.attempt(), presented, PERMITTED)
+            .authenticate(
+                RequestContext::new(&fixture.gate, &fixture.attempt()),
+                presented,
+                PERMITTED,
+            )
             .await
     };
     let first = stored().await;
@@ -509,7 +522,13 @@ async fn right_passwords_are_limited_for_one_name_from_one_address() {
     let secret = identity::Secret::new(PASSWORD.to_owned());
     fixture
         .identity
-        .log_in(&fixture.gate, &elsewhere, "ana", secret, None)
+        .logins()
+        .with_password(
+            RequestContext::new(&fixture.gate, &elsewhere),
+            "ana",
+            secret,
+            None,
+        )
         .await
         .unwrap();
     assert_eq!(fixture.sessions(ana).await.len(), 4);

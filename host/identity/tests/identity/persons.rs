@@ -1,5 +1,5 @@
 use gate::RefusalKind;
-use identity::{Limits, PersonalProof, Secret};
+use identity::{Limits, PersonalProof, RequestContext, Secret};
 use model::audit::EventKind;
 use model::{Action, CredentialKind, Factor, FactorUse};
 use proptest::prelude::*;
@@ -143,7 +143,12 @@ async fn a_code_that_was_proven_and_not_spent_can_be_sent_again_and_spent_once()
     let spend = async |code| {
         fixture
             .identity
-            .spend_code(&fixture.gate, &attempt, Action::ReleasePublish, code)
+            .proofs()
+            .spend_code(
+                RequestContext::new(&fixture.gate, &attempt),
+                Action::ReleasePublish,
+                code,
+            )
             .await
     };
     spend(&second).await.unwrap();
@@ -245,7 +250,12 @@ async fn a_person_is_not_looked_at_where_no_policy_could_permit_a_session() {
         };
         let refusal = fixture
             .identity
-            .prove_person(&fixture.gate, &attempt, Action::FileUpload, proof)
+            .proofs()
+            .prove_person(
+                RequestContext::new(&fixture.gate, &attempt),
+                Action::FileUpload,
+                proof,
+            )
             .await
             .unwrap_err()
             .refusal;
@@ -384,6 +394,7 @@ fn no_sequence_of_codes_has_a_step_accepted_twice() {
                         let code = code_at(&secret, sent * 30);
                         let accepted = fixture
                             .identity
+                            .tokens()
                             .prove_second_factor(&user_name(&name), &code)
                             .await
                             .is_ok();

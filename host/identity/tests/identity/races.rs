@@ -29,6 +29,7 @@ async fn change(server: &Fixture, user: model::UserId, what: Change) {
             };
             server
                 .identity
+                .accounts()
                 .set_password(server.permit(target).await)
                 .await
                 .unwrap();
@@ -36,7 +37,8 @@ async fn change(server: &Fixture, user: model::UserId, what: Change) {
         Change::Secured => drop(
             server
                 .identity
-                .secure_account(
+                .accounts()
+                .secure(
                     server
                         .permit(SecureAccount {
                             account: Account::at_the_server(user),
@@ -53,7 +55,8 @@ async fn change(server: &Fixture, user: model::UserId, what: Change) {
             };
             server
                 .identity
-                .disable_user(server.permit(target).await)
+                .accounts()
+                .disable(server.permit(target).await)
                 .await
                 .unwrap();
         }
@@ -142,7 +145,8 @@ async fn nothing_outlives_the_session_that_made_it(url: &str, rounds: usize) {
                 let description = format!("token {number}");
                 let target = server
                     .identity
-                    .token_to_create(
+                    .tokens()
+                    .to_create(
                         server.account(&name).await,
                         &description,
                         NewTokenScope::Account,
@@ -158,14 +162,15 @@ async fn nothing_outlives_the_session_that_made_it(url: &str, rounds: usize) {
                     .await
                     .unwrap();
                 start.wait().await;
-                server.identity.create_token(permit).await
+                server.identity.tokens().create(permit).await
             }));
         }
         let caller = servers[0].present_session(&session.secret).await;
         // One is late for sure: permitted while the session lives, done after its end.
         let late = servers[1]
             .identity
-            .token_to_create(
+            .tokens()
+            .to_create(
                 servers[1].account(&name).await,
                 "too late",
                 NewTokenScope::Account,
@@ -191,8 +196,9 @@ async fn nothing_outlives_the_session_that_made_it(url: &str, rounds: usize) {
             .await
             .unwrap();
         start.wait().await;
-        servers[0].identity.secure_account(permit).await.unwrap();
-        let Err(TokenError::Storage(error)) = servers[1].identity.create_token(late).await else {
+        servers[0].identity.accounts().secure(permit).await.unwrap();
+        let Err(TokenError::Storage(error)) = servers[1].identity.tokens().create(late).await
+        else {
             panic!("a token was made too late")
         };
         assert_eq!(error.conflict(), Some(Conflict::SessionEnded));

@@ -2,7 +2,9 @@
 //! index and download nothing.
 
 use gate::{Refusal, RefusalKind, Target, TargetFacts};
-use identity::{Account, InvalidAuthorization, NewTokenScope, Presented, RevokeToken, Secret};
+use identity::{
+    Account, InvalidAuthorization, NewTokenScope, Presented, RequestContext, RevokeToken, Secret,
+};
 use model::audit::{AuditEvent, EventKind};
 use model::{Action, Caller, UserId};
 
@@ -46,15 +48,16 @@ impl Fixture {
         );
         let (caller, unaccepted) = self
             .identity
-            .authenticate_reader(&attempt, presented, action)
+            .readers()
+            .authenticate(&attempt, presented, action)
             .await;
         match self.gate.decide(&attempt, &caller, Read(action)).await {
             Ok(permit) => {
                 let without = permit.is_without_credential();
                 self.identity
-                    .reads(
-                        &self.gate,
-                        &attempt,
+                    .readers()
+                    .permitted(
+                        RequestContext::new(&self.gate, &attempt),
                         action,
                         &caller,
                         without,
@@ -65,9 +68,9 @@ impl Fixture {
             }
             Err(refusal) => Err(self
                 .identity
-                .does_not_read(
-                    &self.gate,
-                    &attempt,
+                .readers()
+                .refused(
+                    RequestContext::new(&self.gate, &attempt),
                     action,
                     &caller,
                     unaccepted.as_ref(),
@@ -81,7 +84,8 @@ impl Fixture {
         let text = self.token(name, NewTokenScope::Account).await;
         let id = self.present_token(&text).await.unwrap().token_id().unwrap();
         self.identity
-            .revoke_token(
+            .tokens()
+            .revoke(
                 self.permit(RevokeToken {
                     account: Account::at_the_server(user),
                     token: id,
@@ -229,7 +233,8 @@ async fn no_password_is_verified_for_a_read() {
             let attempt = fixture.attempt();
             let (caller, _) = fixture
                 .identity
-                .authenticate_reader(&attempt, presented, action)
+                .readers()
+                .authenticate(&attempt, presented, action)
                 .await;
             assert_eq!(caller, Caller::anonymous());
         });
@@ -336,7 +341,8 @@ async fn a_history_says_in_words_what_came_with_a_read() {
     let ana = fixture.user("ana").await;
     let target = fixture
         .identity
-        .token_to_create(
+        .tokens()
+        .to_create(
             fixture.account("ana").await,
             "laptop",
             NewTokenScope::Account,
@@ -347,7 +353,8 @@ async fn a_history_says_in_words_what_came_with_a_read() {
         .unwrap();
     let text = fixture
         .identity
-        .create_token(fixture.permit(target).await)
+        .tokens()
+        .create(fixture.permit(target).await)
         .await
         .unwrap()
         .text
@@ -359,7 +366,8 @@ async fn a_history_says_in_words_what_came_with_a_read() {
     fixture.set_aside(2).await;
     let history = fixture
         .identity
-        .history(
+        .histories()
+        .of(
             fixture
                 .permit(identity::ReadHistory {
                     account: Account::at_the_server(ana),

@@ -1,6 +1,8 @@
 use std::time::Duration;
 
-use identity::{CancelRecovery, ListRecoveries, RecoverAccount, RecoveryError, Secret, SetStaff};
+use identity::{
+    CancelRecovery, ListRecoveries, RecoverAccount, RecoveryError, RequestContext, Secret, SetStaff,
+};
 use model::audit::{Actor, EventKind};
 use model::mail::{MailField, MailKind};
 use model::{RecoveryId, UserId};
@@ -16,6 +18,7 @@ impl Fixture {
     async fn staff(&self, name: &str) -> UserId {
         let user = self.user(name).await;
         self.identity
+            .accounts()
             .set_staff(self.permit(SetStaff { user, staff: true }).await)
             .await
             .unwrap();
@@ -29,7 +32,8 @@ impl Fixture {
         reason: &str,
     ) -> Result<RecoveryId, RecoveryError> {
         self.identity
-            .start_recovery(
+            .recoveries()
+            .start(
                 self.permit_person(
                     by,
                     RecoverAccount {
@@ -45,7 +49,8 @@ impl Fixture {
     async fn outcomes(&self) -> Vec<Option<String>> {
         let listed = self
             .identity
-            .recoveries(self.permit(ListRecoveries { limit: 10 }).await)
+            .recoveries()
+            .list(self.permit(ListRecoveries { limit: 10 }).await)
             .await
             .unwrap();
         listed
@@ -82,7 +87,10 @@ async fn a_recovery_is_announced_waits_and_ends_in_a_link_to_the_owner() {
     assert_eq!(fixture.outcomes().await, [None]);
 
     fixture.clock.advance_seconds(WAIT - 1);
-    assert_eq!(fixture.identity.complete_due_recoveries().await.unwrap(), 0);
+    assert_eq!(
+        fixture.identity.recoveries().complete_due().await.unwrap(),
+        0
+    );
     assert!(
         fixture
             .storage
@@ -96,8 +104,8 @@ async fn a_recovery_is_announced_waits_and_ends_in_a_link_to_the_owner() {
     fixture.session(ana).await;
     fixture.clock.advance_seconds(1);
     let (one, other) = tokio::join!(
-        fixture.identity.complete_due_recoveries(),
-        fixture.identity.complete_due_recoveries()
+        fixture.identity.recoveries().complete_due(),
+        fixture.identity.recoveries().complete_due()
     );
     assert_eq!(
         one.unwrap() + other.unwrap(),
@@ -122,9 +130,9 @@ async fn a_recovery_is_announced_waits_and_ends_in_a_link_to_the_owner() {
     let link = link_in(&mail, "/password/reset");
     fixture
         .identity
-        .reset_password(
-            &fixture.gate,
-            &fixture.attempt(),
+        .passwords()
+        .reset(
+            RequestContext::new(&fixture.gate, &fixture.attempt()),
             &link,
             Secret::new("battery staple".to_owned()),
         )
@@ -183,7 +191,8 @@ async fn one_of_the_staff_cannot_fill_a_mailbox_by_starting_and_stopping_recover
         let recovery = fixture.recover(by, user, REASON).await?;
         fixture
             .identity
-            .cancel_recovery(fixture.permit_person(by, CancelRecovery { recovery }).await)
+            .recoveries()
+            .cancel(fixture.permit_person(by, CancelRecovery { recovery }).await)
             .await
     };
     let is_limited = |result| {
@@ -214,7 +223,8 @@ async fn one_of_the_staff_cannot_fill_a_mailbox_by_starting_and_stopping_recover
     };
     fixture
         .identity
-        .start_recovery(fixture.permit(target).await)
+        .recoveries()
+        .start(fixture.permit(target).await)
         .await
         .expect("on the command line it is the operators' word");
 }
@@ -229,9 +239,9 @@ async fn its_owner_stops_a_recovery_by_the_mailed_link() {
     let reset = fixture.reset_link("ana").await;
     fixture
         .identity
-        .reset_password(
-            &fixture.gate,
-            &fixture.attempt(),
+        .passwords()
+        .reset(
+            RequestContext::new(&fixture.gate, &fixture.attempt()),
             &reset,
             Secret::new("battery staple".to_owned()),
         )
@@ -241,7 +251,8 @@ async fn its_owner_stops_a_recovery_by_the_mailed_link() {
     for _ in 0..3 {
         let shown = fixture
             .identity
-            .announced_recovery(&link)
+            .recoveries()
+            .announced(&link)
             .await
             .unwrap()
             .unwrap();
@@ -252,7 +263,11 @@ async fn its_owner_stops_a_recovery_by_the_mailed_link() {
     }
     fixture
         .identity
-        .cancel_recovery_by_link(&fixture.gate, &fixture.attempt(), &link)
+        .recoveries()
+        .cancel_by_link(
+            RequestContext::new(&fixture.gate, &fixture.attempt()),
+            &link,
+        )
         .await
         .unwrap();
     assert_eq!(
@@ -261,19 +276,27 @@ async fn its_owner_stops_a_recovery_by_the_mailed_link() {
     );
     let again = fixture
         .identity
-        .cancel_recovery_by_link(&fixture.gate, &fixture.attempt(), &link)
+        .recoveries()
+        .cancel_by_link(
+            RequestContext::new(&fixture.gate, &fixture.attempt()),
+            &link,
+        )
         .await;
     assert!(matches!(again, Err(RecoveryError::UnknownRecovery)));
     assert!(
         fixture
             .identity
-            .announced_recovery(&link)
+            .recoveries()
+            .announced(&link)
             .await
             .unwrap()
             .is_none()
     );
     fixture.clock.advance_seconds(2 * WAIT);
-    assert_eq!(fixture.identity.complete_due_recoveries().await.unwrap(), 0);
+    assert_eq!(
+        fixture.identity.recoveries().complete_due().await.unwrap(),
+        0
+    );
     assert!(fixture.prove("ana", "battery staple", None).await.is_ok());
     assert_eq!(fixture.outcomes().await, [Some("cancelled".to_owned())]);
 }
@@ -289,7 +312,8 @@ async fn staff_stop_a_recovery_and_start_another() {
     ));
     fixture
         .identity
-        .cancel_recovery(
+        .recoveries()
+        .cancel(
             fixture
                 .permit_person(staff, CancelRecovery { recovery })
                 .await,
@@ -299,7 +323,8 @@ async fn staff_stop_a_recovery_and_start_another() {
     for unknown in [recovery, RecoveryId::new()] {
         let again = fixture
             .identity
-            .cancel_recovery(
+            .recoveries()
+            .cancel(
                 fixture
                     .permit_person(staff, CancelRecovery { recovery: unknown })
                     .await,
@@ -310,7 +335,8 @@ async fn staff_stop_a_recovery_and_start_another() {
     fixture.recover(staff, ana, REASON).await.unwrap();
     let listed = fixture
         .identity
-        .recoveries(
+        .recoveries()
+        .list(
             fixture
                 .permit_person(staff, ListRecoveries { limit: 10 })
                 .await,
@@ -336,10 +362,17 @@ async fn a_recovery_can_be_stopped_by_its_link_until_it_is_done() {
     fixture.clock.advance_seconds(WAIT + 60);
     fixture
         .identity
-        .cancel_recovery_by_link(&fixture.gate, &fixture.attempt(), &link)
+        .recoveries()
+        .cancel_by_link(
+            RequestContext::new(&fixture.gate, &fixture.attempt()),
+            &link,
+        )
         .await
         .unwrap();
-    assert_eq!(fixture.identity.complete_due_recoveries().await.unwrap(), 0);
+    assert_eq!(
+        fixture.identity.recoveries().complete_due().await.unwrap(),
+        0
+    );
 }
 
 #[tokio::test]
@@ -350,6 +383,7 @@ async fn a_recovery_does_not_go_on_for_who_becomes_staff() {
     fixture.mails().await;
     fixture
         .identity
+        .accounts()
         .set_staff(
             fixture
                 .permit(SetStaff {
@@ -388,12 +422,14 @@ async fn over_the_network_staff_recover_neither_themselves_nor_each_other() {
     };
     fixture
         .identity
-        .start_recovery(fixture.permit(local).await)
+        .recoveries()
+        .start(fixture.permit(local).await)
         .await
         .unwrap();
     let listed = fixture
         .identity
-        .recoveries(fixture.permit(ListRecoveries { limit: 1 }).await)
+        .recoveries()
+        .list(fixture.permit(ListRecoveries { limit: 1 }).await)
         .await
         .unwrap();
     assert_eq!(listed[0].started_by, "operator", "the system user");
@@ -430,7 +466,8 @@ async fn a_recovery_needs_a_reason_and_somebody_to_tell() {
     };
     let carl = fixture
         .identity
-        .create_user(fixture.permit(target).await)
+        .accounts()
+        .create(fixture.permit(target).await)
         .await
         .unwrap();
     assert!(matches!(
@@ -447,7 +484,13 @@ async fn the_wait_is_what_operators_choose() {
     let (staff, ana) = (fixture.staff("operator").await, fixture.user("ana").await);
     fixture.recover(staff, ana, REASON).await.unwrap();
     fixture.clock.advance_seconds(59);
-    assert_eq!(fixture.identity.complete_due_recoveries().await.unwrap(), 0);
+    assert_eq!(
+        fixture.identity.recoveries().complete_due().await.unwrap(),
+        0
+    );
     fixture.clock.advance_seconds(1);
-    assert_eq!(fixture.identity.complete_due_recoveries().await.unwrap(), 1);
+    assert_eq!(
+        fixture.identity.recoveries().complete_due().await.unwrap(),
+        1
+    );
 }

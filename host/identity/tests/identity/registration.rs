@@ -1,5 +1,7 @@
 use gate::RefusalKind;
-use identity::{Account, ConfirmProblem, FieldError, RegisterForm, RegisterProblem, Secret};
+use identity::{
+    Account, ConfirmProblem, FieldError, RegisterForm, RegisterProblem, RequestContext, Secret,
+};
 use model::audit::{Actor, EventKind};
 use model::mail::{MailField, MailKind};
 use storage::outbox::OutboxRow;
@@ -20,7 +22,11 @@ fn form(user_name: &str, email: &str) -> RegisterForm {
 impl Fixture {
     async fn register(&self, user_name: &str, email: &str) -> Result<(), RegisterProblem> {
         self.identity
-            .register(&self.gate, &self.attempt(), form(user_name, email))
+            .registrations()
+            .register(
+                RequestContext::new(&self.gate, &self.attempt()),
+                form(user_name, email),
+            )
             .await
     }
 
@@ -40,9 +46,9 @@ impl Fixture {
         password: &str,
     ) -> Result<model::UserName, ConfirmProblem> {
         self.identity
-            .confirm_registration(
-                &self.gate,
-                &self.attempt(),
+            .registrations()
+            .confirm(
+                RequestContext::new(&self.gate, &self.attempt()),
                 link,
                 Secret::new(password.to_owned()),
             )
@@ -68,7 +74,13 @@ async fn a_registration_is_an_account_once_its_link_is_confirmed() {
     let link = link_in(&mail, PAGE);
     for _ in 0..3 {
         // Programs that open every link of a mail change nothing.
-        let pending = fixture.identity.registration(&link).await.unwrap().unwrap();
+        let pending = fixture
+            .identity
+            .registrations()
+            .waiting_for(&link)
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(
             (
                 pending.user_name,
@@ -95,7 +107,8 @@ async fn a_registration_is_an_account_once_its_link_is_confirmed() {
     assert!(
         fixture
             .identity
-            .registration(&link)
+            .registrations()
+            .waiting_for(&link)
             .await
             .unwrap()
             .is_none()
@@ -128,7 +141,8 @@ async fn a_stranger_cannot_tell_what_is_taken() {
     let deleted = fixture.user("gone").await;
     fixture
         .identity
-        .delete_account(
+        .accounts()
+        .delete(
             fixture
                 .permit(identity::DeleteAccount {
                     account: Account::at_the_server(deleted),
@@ -208,7 +222,8 @@ async fn a_taken_name_is_told_to_whoever_has_the_mailbox() {
     let deleted = fixture.user("gone").await;
     fixture
         .identity
-        .delete_account(
+        .accounts()
+        .delete(
             fixture
                 .permit(identity::DeleteAccount {
                     account: Account::at_the_server(deleted),
@@ -232,7 +247,8 @@ async fn a_taken_name_is_told_to_whoever_has_the_mailbox() {
     assert!(
         fixture
             .identity
-            .registration(&link)
+            .registrations()
+            .waiting_for(&link)
             .await
             .unwrap()
             .unwrap()
@@ -283,7 +299,8 @@ async fn an_address_that_was_only_claimed_goes_to_whoever_proves_it() {
     };
     let mallory = fixture
         .identity
-        .create_user(fixture.permit(target).await)
+        .accounts()
+        .create(fixture.permit(target).await)
         .await
         .unwrap();
     let mail = fixture.registered("ana", "ana@example.org").await;
@@ -314,7 +331,8 @@ async fn what_is_wrong_with_a_form_is_said_by_field() {
         };
         match fixture
             .identity
-            .register(&fixture.gate, &fixture.attempt(), form)
+            .registrations()
+            .register(RequestContext::new(&fixture.gate, &fixture.attempt()), form)
             .await
         {
             Err(RegisterProblem::Invalid(errors)) => errors
@@ -370,7 +388,11 @@ async fn registrations_are_limited_whether_what_they_name_is_taken_or_not() {
             let attempt = fixture.attempt_from(&format!("{network}.{}", number / 2));
             let answer = fixture
                 .identity
-                .register(&fixture.gate, &attempt, form("carl", address))
+                .registrations()
+                .register(
+                    RequestContext::new(&fixture.gate, &attempt),
+                    form("carl", address),
+                )
                 .await;
             kinds.push(match answer {
                 Ok(()) => None,
@@ -415,9 +437,9 @@ async fn registrations_of_an_address_are_limited_for_each_who_asks() {
     let from = async |from: &str| {
         fixture
             .identity
+            .registrations()
             .register(
-                &fixture.gate,
-                &fixture.attempt_from(from),
+                RequestContext::new(&fixture.gate, &fixture.attempt_from(from)),
                 form("carl", "ben@example.org"),
             )
             .await
@@ -439,13 +461,29 @@ async fn a_link_counts_for_a_day_and_for_nothing_else() {
     assert!(
         fixture
             .identity
-            .password_reset(&link)
+            .passwords()
+            .waiting_for(&link)
             .await
             .unwrap()
             .is_none()
     );
-    assert!(fixture.identity.email_link(&link).await.unwrap().is_none());
-    assert!(!fixture.identity.is_first_user_link(&link).await.unwrap());
+    assert!(
+        fixture
+            .identity
+            .emails()
+            .waiting_for(&link)
+            .await
+            .unwrap()
+            .is_none()
+    );
+    assert!(
+        !fixture
+            .identity
+            .registrations()
+            .is_first_user_link(&link)
+            .await
+            .unwrap()
+    );
     fixture.clock.advance_seconds(24 * 3600);
     assert!(matches!(
         fixture.confirm(&link).await,
@@ -462,18 +500,36 @@ async fn a_link_counts_for_a_day_and_for_nothing_else() {
 #[tokio::test]
 async fn the_first_user_comes_by_the_printed_link_and_is_staff() {
     let fixture = Fixture::new().await;
-    let outdated = fixture.identity.first_user_link().await.unwrap().unwrap();
-    let link = fixture.identity.first_user_link().await.unwrap().unwrap();
+    let outdated = fixture
+        .identity
+        .registrations()
+        .first_user_link()
+        .await
+        .unwrap()
+        .unwrap();
+    let link = fixture
+        .identity
+        .registrations()
+        .first_user_link()
+        .await
+        .unwrap()
+        .unwrap();
     let create = async |link: &str, name: &str| {
         let form = form(name, &format!("{name}@example.org"));
         fixture
             .identity
-            .create_first_user(&fixture.gate, &fixture.attempt(), link, form)
+            .registrations()
+            .create_first_user(
+                RequestContext::new(&fixture.gate, &fixture.attempt()),
+                link,
+                form,
+            )
             .await
     };
     assert!(
         !fixture
             .identity
+            .registrations()
             .is_first_user_link(outdated.expose())
             .await
             .unwrap()
@@ -485,6 +541,7 @@ async fn the_first_user_comes_by_the_printed_link_and_is_staff() {
     assert!(
         fixture
             .identity
+            .registrations()
             .is_first_user_link(link.expose())
             .await
             .unwrap()
@@ -511,10 +568,19 @@ async fn the_first_user_comes_by_the_printed_link_and_is_staff() {
         told(&fixture.mails().await),
         [(format!("{name}@example.org"), MailKind::EmailVerify)]
     );
-    assert!(fixture.identity.first_user_link().await.unwrap().is_none());
+    assert!(
+        fixture
+            .identity
+            .registrations()
+            .first_user_link()
+            .await
+            .unwrap()
+            .is_none()
+    );
     assert!(
         !fixture
             .identity
+            .registrations()
             .is_first_user_link(link.expose())
             .await
             .unwrap()
@@ -532,7 +598,13 @@ async fn the_first_user_comes_by_the_printed_link_and_is_staff() {
 #[tokio::test]
 async fn whoever_registers_first_does_not_void_the_printed_link() {
     let fixture = Fixture::new().await;
-    let link = fixture.identity.first_user_link().await.unwrap().unwrap();
+    let link = fixture
+        .identity
+        .registrations()
+        .first_user_link()
+        .await
+        .unwrap()
+        .unwrap();
     fixture
         .confirm(&link_in(
             &fixture.registered("stranger", "stranger@example.org").await,
@@ -552,6 +624,7 @@ async fn whoever_registers_first_does_not_void_the_printed_link() {
     assert!(
         fixture
             .identity
+            .registrations()
             .is_first_user_link(link.expose())
             .await
             .unwrap()
@@ -559,9 +632,9 @@ async fn whoever_registers_first_does_not_void_the_printed_link() {
     let create = async |name: &str, email: &str| {
         fixture
             .identity
+            .registrations()
             .create_first_user(
-                &fixture.gate,
-                &fixture.attempt(),
+                RequestContext::new(&fixture.gate, &fixture.attempt()),
                 link.expose(),
                 form(name, email),
             )
@@ -599,10 +672,17 @@ async fn whoever_registers_first_does_not_void_the_printed_link() {
 async fn a_server_prints_another_link_until_somebody_was_staff() {
     let fixture = Fixture::new().await;
     let ana = fixture.user("ana").await;
-    let link = fixture.identity.first_user_link().await.unwrap().unwrap();
+    let link = fixture
+        .identity
+        .registrations()
+        .first_user_link()
+        .await
+        .unwrap()
+        .unwrap();
     for staff in [true, false] {
         fixture
             .identity
+            .accounts()
             .set_staff(
                 fixture
                     .permit(identity::SetStaff { user: ana, staff })
@@ -611,21 +691,28 @@ async fn a_server_prints_another_link_until_somebody_was_staff() {
             .await
             .unwrap();
         assert!(
-            fixture.identity.first_user_link().await.unwrap().is_none(),
+            fixture
+                .identity
+                .registrations()
+                .first_user_link()
+                .await
+                .unwrap()
+                .is_none(),
             "a registry that its staff left is not a new one"
         );
         assert!(
             !fixture
                 .identity
+                .registrations()
                 .is_first_user_link(link.expose())
                 .await
                 .unwrap()
         );
         let answer = fixture
             .identity
+            .registrations()
             .create_first_user(
-                &fixture.gate,
-                &fixture.attempt(),
+                RequestContext::new(&fixture.gate, &fixture.attempt()),
                 link.expose(),
                 form("ben", "ben@example.org"),
             )
@@ -657,9 +744,9 @@ async fn a_link_makes_no_account_without_the_password_that_was_chosen() {
     let elsewhere = fixture.attempt_from("198.51.100.7");
     let tried = fixture
         .identity
-        .confirm_registration(
-            &fixture.gate,
-            &elsewhere,
+        .registrations()
+        .confirm(
+            RequestContext::new(&fixture.gate, &elsewhere),
             &link,
             Secret::new(PASSWORD.to_owned()),
         )
@@ -699,7 +786,8 @@ async fn a_registration_that_is_thrown_away_makes_no_account() {
     let discard = async |link: &str| {
         fixture
             .identity
-            .discard_registration(&fixture.gate, &fixture.attempt(), link)
+            .registrations()
+            .discard(RequestContext::new(&fixture.gate, &fixture.attempt()), link)
             .await
     };
     assert!(matches!(
@@ -718,7 +806,8 @@ async fn a_registration_that_is_thrown_away_makes_no_account() {
     assert!(
         fixture
             .identity
-            .registration(&link)
+            .registrations()
+            .waiting_for(&link)
             .await
             .unwrap()
             .is_none()
@@ -740,7 +829,13 @@ async fn no_secret_of_a_registration_is_in_the_log() {
     let link = link_in(&fixture.registered("ana", "ana@example.org").await, PAGE);
     fixture.confirm(&link).await.unwrap();
     let first = Fixture::new().await;
-    let printed = first.identity.first_user_link().await.unwrap().unwrap();
+    let printed = first
+        .identity
+        .registrations()
+        .first_user_link()
+        .await
+        .unwrap()
+        .unwrap();
     let log = format!("{:?} {:?}", fixture.events().await, first.events().await);
     for hidden in [PASSWORD, "$argon2", &link, printed.expose()] {
         assert!(!log.contains(hidden), "{hidden}");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use gate::Refusal;
 use identity::factors::{ConfirmRecoveryCodes, ConfirmTotp, GenerateRecoveryCodes, ProposeTotp};
-use identity::{Account, Identity, Limits, LoginStep, Secret, StartedSession};
+use identity::{Account, Identity, Limits, LoginStep, RequestContext, Secret, StartedSession};
 use model::Clock;
 use model::time::ManualClock;
 use proptest::prelude::*;
@@ -94,6 +94,7 @@ impl Person {
         let session = server.logged_in(&name).await;
         let codes = server
             .identity
+            .factors()
             .generate_recovery_codes(
                 server
                     .permit(GenerateRecoveryCodes {
@@ -109,6 +110,7 @@ impl Person {
         };
         server
             .identity
+            .factors()
             .confirm_recovery_codes(server.permit(confirm).await)
             .await
             .unwrap();
@@ -118,6 +120,7 @@ impl Person {
         };
         let proposed = server
             .identity
+            .factors()
             .propose_totp_for(server.permit(propose).await)
             .await
             .unwrap();
@@ -130,6 +133,7 @@ impl Person {
         };
         server
             .identity
+            .factors()
             .confirm_totp(server.permit(confirm).await)
             .await
             .unwrap();
@@ -156,9 +160,9 @@ impl Person {
                         .unwrap(),
                 );
                 let step = identity
-                    .log_in_with_totp(
-                        gate,
-                        &attempt,
+                    .logins()
+                    .with_totp(
+                        RequestContext::new(gate, &attempt),
                         waiting.expose(),
                         code,
                         Some(self.device.expose()),
@@ -174,9 +178,9 @@ impl Person {
                 }
                 let risen = accepted(
                     identity
-                        .step_up_with_totp(
-                            gate,
-                            &attempt,
+                        .step_ups()
+                        .with_totp(
+                            RequestContext::new(gate, &attempt),
                             &caller,
                             self.session.secret.expose(),
                             code,
@@ -191,6 +195,7 @@ impl Person {
             ),
             Way::Token => (
                 identity
+                    .tokens()
                     .prove_second_factor(&user_name(&self.name), code)
                     .await
                     .is_ok(),

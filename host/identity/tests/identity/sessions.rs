@@ -1,7 +1,7 @@
 use gate::RefusalKind;
 use identity::{
-    Account, EndSession, EndSessions, ListSessions, Presented, Secret, SecureAccount,
-    StartedSession,
+    Account, EndSession, EndSessions, ListSessions, Presented, RequestContext, Secret,
+    SecureAccount, StartedSession,
 };
 use model::audit::EventKind;
 use model::mail::{MailField, MailKind};
@@ -25,9 +25,9 @@ impl Fixture {
         let caller = self.present_session(&session.secret).await;
         let password = Secret::new(password.to_owned());
         self.identity
-            .step_up_with_password(
-                &self.gate,
-                &self.attempt(),
+            .step_ups()
+            .with_password(
+                RequestContext::new(&self.gate, &self.attempt()),
                 &caller,
                 session.secret.expose(),
                 password,
@@ -42,9 +42,9 @@ impl Fixture {
     ) -> Result<StartedSession, gate::Refusal> {
         let caller = self.present_session(&session.secret).await;
         self.identity
-            .step_up_with_totp(
-                &self.gate,
-                &self.attempt(),
+            .step_ups()
+            .with_totp(
+                RequestContext::new(&self.gate, &self.attempt()),
                 &caller,
                 session.secret.expose(),
                 code,
@@ -55,7 +55,8 @@ impl Fixture {
     /// What a policy permits to the user's own session.
     async fn list(&self, user: UserId) -> Vec<identity::ListedSession> {
         self.identity
-            .list_sessions(
+            .sessions()
+            .list(
                 self.permit(ListSessions {
                     account: Account::at_the_server(user),
                 })
@@ -96,7 +97,8 @@ async fn a_session_that_ended_is_nobody_and_no_failure() {
     let session = fixture.logged_in("ana").await;
     fixture
         .identity
-        .end_session(
+        .sessions()
+        .end(
             fixture
                 .permit(EndSession {
                     account: Account::at_the_server(ana),
@@ -131,7 +133,8 @@ async fn a_session_of_a_user_who_was_disabled_counts_no_more() {
     };
     fixture
         .identity
-        .disable_user(fixture.permit(disable).await)
+        .accounts()
+        .disable(fixture.permit(disable).await)
         .await
         .unwrap();
     assert!(!fixture.lives(&session).await);
@@ -186,7 +189,8 @@ async fn sessions_are_listed_and_ended_by_their_owner_alone() {
     let end = async |user, session: &StartedSession| {
         fixture
             .identity
-            .end_session(
+            .sessions()
+            .end(
                 fixture
                     .permit(EndSession {
                         account: Account::at_the_server(user),
@@ -212,7 +216,8 @@ async fn sessions_are_listed_and_ended_by_their_owner_alone() {
     assert_eq!(
         fixture
             .identity
-            .end_sessions(fixture.permit(others).await)
+            .sessions()
+            .end_all(fixture.permit(others).await)
             .await
             .unwrap(),
         1
@@ -360,7 +365,13 @@ async fn a_step_up_needs_the_cookie_of_ones_own_session() {
         let password = Secret::new(PASSWORD.to_owned());
         let refusal = fixture
             .identity
-            .step_up_with_password(&fixture.gate, &fixture.attempt(), caller, cookie, password)
+            .step_ups()
+            .with_password(
+                RequestContext::new(&fixture.gate, &fixture.attempt()),
+                caller,
+                cookie,
+                password,
+            )
             .await
             .unwrap_err();
         assert_eq!(refusal.reasons[0].code, "session-ended");
@@ -407,7 +418,8 @@ async fn this_was_not_me_ends_everything_that_lets_somebody_in() {
     fixture.mails().await;
     fixture
         .identity
-        .secure_account(
+        .accounts()
+        .secure(
             fixture
                 .permit(SecureAccount {
                     account: Account::at_the_server(ana),
@@ -424,16 +436,17 @@ async fn this_was_not_me_ends_everything_that_lets_somebody_in() {
     assert_eq!(
         fixture
             .identity
-            .pending_login(waiting.expose())
+            .logins()
+            .pending(waiting.expose())
             .await
             .unwrap(),
         None
     );
     let refusal = fixture
         .identity
-        .log_in_with_totp(
-            &fixture.gate,
-            &fixture.attempt(),
+        .logins()
+        .with_totp(
+            RequestContext::new(&fixture.gate, &fixture.attempt()),
             waiting.expose(),
             &fixture.code(&secret, 0),
             None,
@@ -468,7 +481,12 @@ async fn this_was_not_me_ends_everything_that_lets_somebody_in() {
     let new = Secret::new("a new and better horse 7!".to_owned());
     fixture
         .identity
-        .reset_password(&fixture.gate, &fixture.attempt(), &link, new.clone())
+        .passwords()
+        .reset(
+            RequestContext::new(&fixture.gate, &fixture.attempt()),
+            &link,
+            new.clone(),
+        )
         .await
         .unwrap();
     let waiting = pending(
@@ -479,9 +497,9 @@ async fn this_was_not_me_ends_everything_that_lets_somebody_in() {
     );
     let step = fixture
         .identity
-        .log_in_with_totp(
-            &fixture.gate,
-            &fixture.attempt(),
+        .logins()
+        .with_totp(
+            RequestContext::new(&fixture.gate, &fixture.attempt()),
             waiting.expose(),
             &fixture.code(&secret, 0),
             Some(device.expose()),
@@ -499,14 +517,19 @@ async fn who_knows_the_password_voids_no_link_for_a_new_one() {
     fixture.user("ana").await;
     fixture
         .identity
-        .request_password_reset(&fixture.gate, &fixture.attempt(), "ana")
+        .passwords()
+        .request_reset(
+            RequestContext::new(&fixture.gate, &fixture.attempt()),
+            "ana",
+        )
         .await
         .unwrap();
     let link = link_in(&fixture.mail().await, "/password/reset");
     assert!(
         fixture
             .identity
-            .password_reset(&link)
+            .passwords()
+            .waiting_for(&link)
             .await
             .unwrap()
             .is_some()
@@ -516,13 +539,21 @@ async fn who_knows_the_password_voids_no_link_for_a_new_one() {
     let [old, new] = [PASSWORD, "a thief's own horse 7!"].map(|text| Secret::new(text.to_owned()));
     fixture
         .identity
-        .change_password(&fixture.gate, &fixture.attempt(), &caller, old, new, None)
+        .passwords()
+        .change(
+            RequestContext::new(&fixture.gate, &fixture.attempt()),
+            &caller,
+            old,
+            new,
+            None,
+        )
         .await
         .unwrap();
     assert!(
         fixture
             .identity
-            .password_reset(&link)
+            .passwords()
+            .waiting_for(&link)
             .await
             .unwrap()
             .is_some()
@@ -536,9 +567,25 @@ async fn what_ended_is_forgotten_and_what_lives_is_not() {
     fixture.logged_in("ana").await;
     fixture.enroll(ana).await;
     pending(fixture.log_in("ana", PASSWORD, None).await.unwrap());
-    assert_eq!(fixture.identity.forget_what_ended().await.unwrap(), 0);
+    assert_eq!(
+        fixture
+            .identity
+            .sessions()
+            .forget_what_ended()
+            .await
+            .unwrap(),
+        0
+    );
     fixture.clock.advance_seconds(12 * HOUR);
-    assert_eq!(fixture.identity.forget_what_ended().await.unwrap(), 2);
+    assert_eq!(
+        fixture
+            .identity
+            .sessions()
+            .forget_what_ended()
+            .await
+            .unwrap(),
+        2
+    );
     assert_eq!(
         fixture
             .present(Presented::None, Action::AccountRead)
@@ -562,6 +609,7 @@ async fn a_log_in_ends_the_session_that_the_browser_had() {
     let second = fixture.logged_in("ben").await;
     fixture
         .identity
+        .sessions()
         .end_replaced(&fixture.attempt(), &had, &second)
         .await
         .unwrap();
@@ -570,6 +618,7 @@ async fn a_log_in_ends_the_session_that_the_browser_had() {
     );
     fixture
         .identity
+        .sessions()
         .end_replaced(&fixture.attempt(), &Caller::anonymous(), &second)
         .await
         .unwrap();

@@ -1,6 +1,6 @@
 use identity::{
     Account, AccountError, AddEmail, DisableUser, EnableUser, NewTokenScope, PromoteEmail,
-    RemoveEmail, SetStaff, TokenError, VerifyEmail,
+    RemoveEmail, RequestContext, SetStaff, TokenError, VerifyEmail,
 };
 use model::audit::EventKind;
 use model::{Action, UserId};
@@ -10,7 +10,8 @@ use crate::fixture::{Fixture, PASSWORD, user_name};
 async fn disable(fixture: &Fixture, user: UserId, reason: &str) -> Result<(), AccountError> {
     fixture
         .identity
-        .disable_user(
+        .accounts()
+        .disable(
             fixture
                 .permit(DisableUser {
                     user,
@@ -24,7 +25,8 @@ async fn disable(fixture: &Fixture, user: UserId, reason: &str) -> Result<(), Ac
 async fn enable(fixture: &Fixture, user: UserId) -> Result<(), AccountError> {
     fixture
         .identity
-        .enable_user(fixture.permit(EnableUser { user }).await)
+        .accounts()
+        .enable(fixture.permit(EnableUser { user }).await)
         .await
 }
 
@@ -83,14 +85,22 @@ async fn a_user_who_is_disabled_during_a_request_is_refused_at_the_second_look()
     let attempt = fixture.attempt();
     fixture
         .identity
-        .authenticate(&fixture.gate, &attempt, presented(), Action::FileUpload)
+        .authenticate(
+            RequestContext::new(&fixture.gate, &attempt),
+            presented(),
+            Action::FileUpload,
+        )
         .await
         .unwrap();
     disable(&fixture, ana, "left").await.unwrap();
     assert!(
         fixture
             .identity
-            .authenticate_again(&fixture.gate, &attempt, presented(), Action::FileUpload)
+            .authenticate_again(
+                RequestContext::new(&fixture.gate, &attempt),
+                presented(),
+                Action::FileUpload
+            )
             .await
             .is_err()
     );
@@ -118,7 +128,8 @@ async fn a_right_password_of_a_disabled_user_counts_as_a_wrong_one_and_no_token_
     ));
     let made = fixture
         .identity
-        .token_to_create(
+        .tokens()
+        .to_create(
             fixture.account("ana").await,
             "ci",
             NewTokenScope::Account,
@@ -129,6 +140,7 @@ async fn a_right_password_of_a_disabled_user_counts_as_a_wrong_one_and_no_token_
     assert!(matches!(made, Err(TokenError::UserDisabled)));
     let proven = fixture
         .identity
+        .tokens()
         .prove_second_factor(&user_name("ana"), &fixture.code(&secret, 0))
         .await;
     assert!(matches!(proven, Err(TokenError::UserDisabled)));
@@ -185,6 +197,7 @@ async fn staff_is_granted_and_revoked_once_each() {
         assert_eq!(
             fixture
                 .identity
+                .accounts()
                 .set_staff(fixture.permit(SetStaff { user: ana, staff }).await)
                 .await
                 .unwrap(),
@@ -215,7 +228,8 @@ async fn an_address_is_added_verified_promoted_and_the_old_one_removed() {
     let folded = || "new@EXAMPLE.org".to_owned();
     let add = async |user, address| {
         identity
-            .add_email(
+            .emails()
+            .add(
                 fixture
                     .permit(AddEmail {
                         account: Account::at_the_server(user),
@@ -227,7 +241,8 @@ async fn an_address_is_added_verified_promoted_and_the_old_one_removed() {
     };
     let verify = async |user| {
         identity
-            .verify_email(
+            .emails()
+            .verify(
                 fixture
                     .permit(VerifyEmail {
                         account: Account::at_the_server(user),
@@ -239,7 +254,8 @@ async fn an_address_is_added_verified_promoted_and_the_old_one_removed() {
     };
     let promote = async |user| {
         identity
-            .promote_email(
+            .emails()
+            .promote(
                 fixture
                     .permit(PromoteEmail {
                         account: Account::at_the_server(user),
@@ -251,7 +267,8 @@ async fn an_address_is_added_verified_promoted_and_the_old_one_removed() {
     };
     let remove = async |user, address: &str| {
         identity
-            .remove_email(
+            .emails()
+            .remove(
                 fixture
                     .permit(RemoveEmail {
                         account: Account::at_the_server(user),
@@ -329,7 +346,8 @@ async fn who_is_disabled_has_no_session_when_enabled_again() {
     let waiting = crate::fixture::pending(fixture.log_in("ana", PASSWORD, None).await.unwrap());
     fixture
         .identity
-        .disable_user(
+        .accounts()
+        .disable(
             fixture
                 .permit(DisableUser {
                     user: ana,
@@ -341,7 +359,8 @@ async fn who_is_disabled_has_no_session_when_enabled_again() {
         .unwrap();
     fixture
         .identity
-        .enable_user(fixture.permit(EnableUser { user: ana }).await)
+        .accounts()
+        .enable(fixture.permit(EnableUser { user: ana }).await)
         .await
         .unwrap();
     assert_eq!(fixture.sessions(ana).await, []);
@@ -349,7 +368,8 @@ async fn who_is_disabled_has_no_session_when_enabled_again() {
     assert_eq!(
         fixture
             .identity
-            .pending_login(waiting.expose())
+            .logins()
+            .pending(waiting.expose())
             .await
             .unwrap(),
         None

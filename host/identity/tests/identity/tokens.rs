@@ -1,6 +1,7 @@
 use gate::RefusalKind;
 use identity::{
-    Account, ListTokens, NewTokenScope, Presented, RevokeToken, Secret, SetPassword, TokenError,
+    Account, ListTokens, NewTokenScope, Presented, RequestContext, RevokeToken, Secret,
+    SetPassword, TokenError,
 };
 use model::audit::EventKind;
 use model::caveat::CaveatSubject;
@@ -131,7 +132,8 @@ async fn every_token_that_is_not_accepted_is_refused_in_the_same_words() {
         .unwrap();
     fixture
         .identity
-        .revoke_token(
+        .tokens()
+        .revoke(
             fixture
                 .permit(RevokeToken {
                     account: Account::at_the_server(ana),
@@ -187,7 +189,11 @@ async fn a_credential_that_is_looked_at_again_is_that_of_then() {
     let begun = fixture.attempt();
     let first = fixture
         .identity
-        .authenticate(&fixture.gate, &begun, presented.clone(), Action::FileUpload)
+        .authenticate(
+            RequestContext::new(&fixture.gate, &begun),
+            presented.clone(),
+            Action::FileUpload,
+        )
         .await
         .unwrap();
     let events = fixture.events().await.len();
@@ -200,8 +206,7 @@ async fn a_credential_that_is_looked_at_again_is_that_of_then() {
         fixture
             .identity
             .authenticate_again(
-                &fixture.gate,
-                &attempt,
+                RequestContext::new(&fixture.gate, &attempt),
                 presented.clone(),
                 Action::FileUpload,
             )
@@ -238,7 +243,8 @@ async fn a_credential_that_is_looked_at_again_is_that_of_then() {
     };
     fixture
         .identity
-        .revoke_token(fixture.permit(revoke).await)
+        .tokens()
+        .revoke(fixture.permit(revoke).await)
         .await
         .unwrap();
     assert_eq!(again().await.unwrap_err().kind, RefusalKind::Denied);
@@ -256,15 +262,18 @@ async fn a_password_that_was_changed_meanwhile_is_not_accepted_again() {
     let begun = fixture.attempt();
     fixture
         .identity
-        .authenticate(&fixture.gate, &begun, presented(), Action::FileUpload)
+        .authenticate(
+            RequestContext::new(&fixture.gate, &begun),
+            presented(),
+            Action::FileUpload,
+        )
         .await
         .unwrap();
     let again = async |action| {
         fixture
             .identity
             .authenticate_again(
-                &fixture.gate,
-                &fixture.gate.renew(&begun),
+                RequestContext::new(&fixture.gate, &fixture.gate.renew(&begun)),
                 presented(),
                 action,
             )
@@ -281,6 +290,7 @@ async fn a_password_that_was_changed_meanwhile_is_not_accepted_again() {
     };
     fixture
         .identity
+        .accounts()
         .set_password(fixture.permit(target).await)
         .await
         .unwrap();
@@ -424,7 +434,7 @@ async fn a_token_that_expires_is_valid_from_its_making_until_its_expiry() {
     fixture.user("ana").await;
     let account = fixture.account("ana").await;
     let create = |expires_at| {
-        fixture.identity.token_to_create(
+        fixture.identity.tokens().to_create(
             account,
             "one",
             NewTokenScope::Account,
@@ -439,7 +449,8 @@ async fn a_token_that_expires_is_valid_from_its_making_until_its_expiry() {
     let target = create(NOW.plus_ms(60_000)).await.unwrap();
     let token = fixture
         .identity
-        .create_token(fixture.permit(target).await)
+        .tokens()
+        .create(fixture.permit(target).await)
         .await
         .unwrap()
         .text;
@@ -537,19 +548,22 @@ async fn a_description_is_unique_among_live_tokens_and_revoking_frees_it() {
     let create = async || {
         let target = fixture
             .identity
-            .token_to_create(account, " ci ", NewTokenScope::Account, None, None)
+            .tokens()
+            .to_create(account, " ci ", NewTokenScope::Account, None, None)
             .await
             .unwrap();
         fixture
             .identity
-            .create_token(fixture.permit(target).await)
+            .tokens()
+            .create(fixture.permit(target).await)
             .await
     };
     let first = create().await.unwrap();
     assert!(matches!(create().await, Err(TokenError::DescriptionTaken)));
     let listed = fixture
         .identity
-        .list_tokens(
+        .tokens()
+        .list(
             fixture
                 .permit(ListTokens {
                     account: Account::at_the_server(ana),
@@ -568,7 +582,8 @@ async fn a_description_is_unique_among_live_tokens_and_revoking_frees_it() {
     assert_eq!(listed[0].caveats, [format!("[3,\"{ana}\"]")]);
     fixture
         .identity
-        .revoke_token(
+        .tokens()
+        .revoke(
             fixture
                 .permit(RevokeToken {
                     account: Account::at_the_server(ana),
@@ -596,7 +611,8 @@ async fn nobody_revokes_a_token_of_somebody_else() {
     for (user, token) in [(ben, id), (ben, TokenId::new())] {
         let result = fixture
             .identity
-            .revoke_token(
+            .tokens()
+            .revoke(
                 fixture
                     .permit(RevokeToken {
                         account: Account::at_the_server(user),
@@ -617,7 +633,8 @@ async fn what_a_token_cannot_be_is_refused_before_it_is_made() {
     let ask = async |user: &str, description: &str, scope| {
         fixture
             .identity
-            .token_to_create(fixture.account(user).await, description, scope, None, None)
+            .tokens()
+            .to_create(fixture.account(user).await, description, scope, None, None)
             .await
             .unwrap_err()
     };
@@ -657,7 +674,8 @@ async fn what_a_token_cannot_be_is_refused_before_it_is_made() {
         .collect();
     let target = fixture
         .identity
-        .token_to_create(
+        .tokens()
+        .to_create(
             fixture.account("ana").await,
             "ci",
             projects(&long.iter().map(String::as_str).collect::<Vec<_>>()),
@@ -670,7 +688,8 @@ async fn what_a_token_cannot_be_is_refused_before_it_is_made() {
         matches!(
             fixture
                 .identity
-                .create_token(fixture.permit(target).await)
+                .tokens()
+                .create(fixture.permit(target).await)
                 .await,
             Err(TokenError::InvalidScope)
         ),
@@ -698,13 +717,15 @@ async fn a_token_says_whether_a_second_factor_was_proven_for_it() {
     let target = async |description: &str, proof| {
         fixture
             .identity
-            .token_to_create(account, description, NewTokenScope::Account, None, proof)
+            .tokens()
+            .to_create(account, description, NewTokenScope::Account, None, proof)
             .await
     };
 
     let plain = fixture
         .identity
-        .create_token(fixture.permit(target("plain", None).await.unwrap()).await)
+        .tokens()
+        .create(fixture.permit(target("plain", None).await.unwrap()).await)
         .await
         .unwrap();
     assert!(
@@ -716,18 +737,21 @@ async fn a_token_says_whether_a_second_factor_was_proven_for_it() {
     assert!(matches!(
         fixture
             .identity
+            .tokens()
             .prove_second_factor(&user_name("ben"), &code)
             .await,
         Err(TokenError::WrongTotpCode)
     ));
     let proof = fixture
         .identity
+        .tokens()
         .prove_second_factor(&name, &code)
         .await
         .unwrap();
     let proven = fixture
         .identity
-        .create_token(
+        .tokens()
+        .create(
             fixture
                 .permit(target("proven", Some(proof)).await.unwrap())
                 .await,
@@ -737,7 +761,11 @@ async fn a_token_says_whether_a_second_factor_was_proven_for_it() {
     assert!(made_with(&proven.text).await);
     assert!(
         matches!(
-            fixture.identity.prove_second_factor(&name, &code).await,
+            fixture
+                .identity
+                .tokens()
+                .prove_second_factor(&name, &code)
+                .await,
             Err(TokenError::WrongTotpCode)
         ),
         "the code is used up"
@@ -746,12 +774,14 @@ async fn a_token_says_whether_a_second_factor_was_proven_for_it() {
     let code = fixture.code(&secret, 1);
     let proof = fixture
         .identity
+        .tokens()
         .prove_second_factor(&name, &code)
         .await
         .unwrap();
     let foreign = fixture
         .identity
-        .token_to_create(
+        .tokens()
+        .to_create(
             fixture.account("ben").await,
             "ci",
             NewTokenScope::Account,
@@ -779,14 +809,15 @@ async fn a_token_says_whether_a_second_factor_was_proven_for_it() {
         )
         .await
         .unwrap();
-    let by_session = fixture.identity.create_token(permit).await.unwrap();
+    let by_session = fixture.identity.tokens().create(permit).await.unwrap();
     assert!(
         made_with(&by_session.text).await,
         "the caller proved one in the request"
     );
     let other = fixture
         .identity
-        .token_to_create(
+        .tokens()
+        .to_create(
             fixture.account("ben").await,
             "ci",
             NewTokenScope::Account,
@@ -802,7 +833,7 @@ async fn a_token_says_whether_a_second_factor_was_proven_for_it() {
         .unwrap();
     assert!(
         matches!(
-            fixture.identity.create_token(permit).await,
+            fixture.identity.tokens().create(permit).await,
             Err(TokenError::UnknownUser)
         ),
         "one person's session is not another's"
@@ -815,7 +846,8 @@ async fn a_new_token_is_told_to_its_owner_and_the_mail_does_not_hold_it() {
     let ana = fixture.user("ana").await;
     let target = fixture
         .identity
-        .token_to_create(
+        .tokens()
+        .to_create(
             fixture.account("ana").await,
             "laptop",
             projects(&["Some.Thing"]),
@@ -826,7 +858,8 @@ async fn a_new_token_is_told_to_its_owner_and_the_mail_does_not_hold_it() {
         .unwrap();
     let text = fixture
         .identity
-        .create_token(fixture.permit_person(ana, target).await)
+        .tokens()
+        .create(fixture.permit_person(ana, target).await)
         .await
         .unwrap()
         .text;
@@ -852,7 +885,8 @@ async fn nobody_sees_or_revokes_tokens_of_another() {
     fixture.token("ben", NewTokenScope::Account).await;
     let listed = fixture
         .identity
-        .list_tokens(
+        .tokens()
+        .list(
             fixture
                 .permit_person(
                     ben,
@@ -866,7 +900,8 @@ async fn nobody_sees_or_revokes_tokens_of_another() {
         .unwrap();
     let foreign = fixture
         .identity
-        .list_tokens(
+        .tokens()
+        .list(
             fixture
                 .permit_person(
                     ana,
@@ -886,7 +921,8 @@ async fn nobody_sees_or_revokes_tokens_of_another() {
         assert!(matches!(
             fixture
                 .identity
-                .revoke_token(fixture.permit_person(ana, target).await)
+                .tokens()
+                .revoke(fixture.permit_person(ana, target).await)
                 .await,
             Err(TokenError::UnknownToken)
         ));

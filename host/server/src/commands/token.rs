@@ -83,16 +83,23 @@ pub(crate) async fn run(command: TokenCommand, line: &CommandLine) -> anyhow::Re
             let account = Account::at_the_server(user.id);
             let user = user.name;
             let proof = match &second_factor_code {
-                Some(code) => Some(line.identity.prove_second_factor(&user, code).await?),
+                Some(code) => Some(
+                    line.identity
+                        .tokens()
+                        .prove_second_factor(&user, code)
+                        .await?,
+                ),
                 None => None,
             };
             let target = line
                 .identity
-                .token_to_create(account, &description, scope, expires_at, proof)
+                .tokens()
+                .to_create(account, &description, scope, expires_at, proof)
                 .await?;
             let created = line
                 .identity
-                .create_token(line.permit(target).await?)
+                .tokens()
+                .create(line.permit(target).await?)
                 .await?;
             let names: Vec<&str> = projects.iter().map(ProjectName::normalized).collect();
             let mut missing = String::new();
@@ -124,7 +131,8 @@ pub(crate) async fn run(command: TokenCommand, line: &CommandLine) -> anyhow::Re
             let user = line.user(&user).await?;
             let tokens = line
                 .identity
-                .list_tokens(
+                .tokens()
+                .list(
                     line.permit(ListTokens {
                         account: Account::at_the_server(user.id),
                     })
@@ -186,7 +194,8 @@ pub(crate) async fn run(command: TokenCommand, line: &CommandLine) -> anyhow::Re
         TokenCommand::Revoke { user, id } => {
             let user = line.user(&user).await?;
             line.identity
-                .revoke_token(
+                .tokens()
+                .revoke(
                     line.permit(RevokeToken {
                         account: Account::at_the_server(user.id),
                         token: id,

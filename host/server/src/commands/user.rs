@@ -240,6 +240,7 @@ pub(crate) async fn run(command: UserCommand, line: &CommandLine) -> anyhow::Res
             };
             let remark = look_for_breach(line, &password, allow_breached).await?;
             line.identity
+                .accounts()
                 .set_password(
                     line.permit(SetPassword {
                         account: Account::at_the_server(user.id),
@@ -258,6 +259,7 @@ pub(crate) async fn run(command: UserCommand, line: &CommandLine) -> anyhow::Res
         UserCommand::Totp(TotpCommand::Remove { name }) => {
             let user = line.user(&name).await?;
             line.identity
+                .accounts()
                 .remove_totp(
                     line.permit(RemoveTotp {
                         account: Account::at_the_server(user.id),
@@ -277,7 +279,8 @@ pub(crate) async fn run(command: UserCommand, line: &CommandLine) -> anyhow::Res
         UserCommand::Enable { name } => {
             let user = line.user(&name).await?;
             line.identity
-                .enable_user(line.permit(EnableUser { user: user.id }).await?)
+                .accounts()
+                .enable(line.permit(EnableUser { user: user.id }).await?)
                 .await?;
             Ok(Answer::new(
                 format!(
@@ -307,7 +310,7 @@ async fn look_for_breach(
     if allowed {
         return Ok("");
     }
-    match line.identity.breach_state(password).await {
+    match line.identity.passwords().breach_state(password).await {
         BreachOutcome::Breached => bail!(
             "the password is known from a breach of another service; choose another one, or give --allow-breached"
         ),
@@ -332,11 +335,16 @@ async fn create(
         remarks.push_str(look_for_breach(line, password, allow_breached).await?);
     }
     let email = user.email.clone().map(|email| (email, user.email_verified));
-    let id = line.identity.create_user(line.permit(user).await?).await?;
+    let id = line
+        .identity
+        .accounts()
+        .create(line.permit(user).await?)
+        .await?;
     let has_password = password.is_some();
     if let Some(password) = password {
         let set = line
             .identity
+            .accounts()
             .set_password(
                 line.permit(SetPassword {
                     account: Account::at_the_server(id),
@@ -377,6 +385,7 @@ async fn set_staff(line: &CommandLine, name: &UserName, staff: bool) -> anyhow::
     let user = line.user(name).await?;
     let changed = line
         .identity
+        .accounts()
         .set_staff(
             line.permit(SetStaff {
                 user: user.id,
@@ -400,7 +409,8 @@ async fn set_staff(line: &CommandLine, name: &UserName, staff: bool) -> anyhow::
 async fn disable(line: &CommandLine, name: &UserName, reason: String) -> anyhow::Result<Answer> {
     let user = line.user(name).await?;
     line.identity
-        .disable_user(
+        .accounts()
+        .disable(
             line.permit(DisableUser {
                 user: user.id,
                 reason: reason.clone(),
@@ -444,9 +454,9 @@ async fn enroll_totp(line: &CommandLine, name: &UserName) -> anyhow::Result<Answ
         user.name,
         user.name
     );
-    let proposed = line.identity.propose_totp(&user.name)?;
-    // A person at a terminal shows that the app works before it is enabled; a script enrolls for
-    // someone else and prints the secret for them.
+    let proposed = line.identity.accounts().propose_totp(&user.name)?;
+    // Somebody at a terminal shows that the app works before it counts; a script enrolls
+    // for somebody else and prints the secret for them.
     let code = if terminal::is_interactive() {
         eprintln!(
             "Add this account to the app:\n  secret  {}\n  URL     {}",
@@ -464,6 +474,7 @@ async fn enroll_totp(line: &CommandLine, name: &UserName) -> anyhow::Result<Answ
     };
     let enrolled = line
         .identity
+        .accounts()
         .enroll_totp(line.permit(target).await?)
         .await?;
     Ok(Answer::new(

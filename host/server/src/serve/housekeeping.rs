@@ -102,7 +102,7 @@ async fn forget_ended(
     identity: &Identity,
     now: Timestamp,
 ) -> Result<(), StorageError> {
-    identity.forget_what_ended().await?;
+    identity.sessions().forget_what_ended().await?;
     storage
         .forget_unseen_devices(now.plus_ms(-DEVICES_KEPT_MS))
         .await?;

@@ -12,7 +12,7 @@ const EVERY: Duration = Duration::from_secs(60);
 /// Checks once a minute until `stop`. Work that has begun is finished.
 pub(super) async fn run(identity: Identity, storage: Storage, stop: CancellationToken) {
     loop {
-        match identity.complete_due_recoveries().await {
+        match identity.recoveries().complete_due().await {
             Ok(0) => {}
             Ok(accounts) => tracing::info!(accounts, "completed the recovery of accounts"),
             Err(error) => {

@@ -1,4 +1,4 @@
-use model::{SessionId, UserId};
+use model::{CeremonyKind, SessionId, UserId};
 use storage::ceremonies::NewCeremony;
 use storage::{Conflict, Result, Storage};
 
@@ -13,7 +13,7 @@ async fn open(
     let secret = hash(secret);
     let ceremony = NewCeremony {
         secret: &secret,
-        kind: "login",
+        kind: CeremonyKind::Login,
         user,
         session,
         state: r#"{"challenge":"x"}"#,
@@ -31,7 +31,7 @@ async fn a_ceremony_is_taken_once_for_what_it_was_opened_before_it_ends() {
         let session = SessionId::new();
         open(storage, 1, Some(ada), Some(session)).await.unwrap();
         let seen = storage
-            .ceremony(&hash(1), "login", at(20))
+            .ceremony(&hash(1), CeremonyKind::Login, at(20))
             .await
             .unwrap()
             .unwrap();
@@ -54,14 +54,20 @@ async fn a_ceremony_is_taken_once_for_what_it_was_opened_before_it_ends() {
                 .await
                 .unwrap()
         };
-        assert!(take(2, "login", 20).await.is_none());
-        assert!(take(1, "step-up", 20).await.is_none());
-        assert!(take(1, "login", 70).await.is_none(), "it has ended");
-        assert_eq!(take(1, "login", 69).await.unwrap().session, Some(session));
-        assert!(take(1, "login", 69).await.is_none());
+        assert!(take(2, CeremonyKind::Login, 20).await.is_none());
+        assert!(take(1, CeremonyKind::KeyStepUp, 20).await.is_none());
+        assert!(
+            take(1, CeremonyKind::Login, 70).await.is_none(),
+            "it has ended"
+        );
+        assert_eq!(
+            take(1, CeremonyKind::Login, 69).await.unwrap().session,
+            Some(session)
+        );
+        assert!(take(1, CeremonyKind::Login, 69).await.is_none());
         assert!(
             storage
-                .ceremony(&hash(1), "login", at(20))
+                .ceremony(&hash(1), CeremonyKind::Login, at(20))
                 .await
                 .unwrap()
                 .is_none()
@@ -77,7 +83,7 @@ async fn of_several_who_take_a_ceremony_at_once_one_gets_it() {
             open(&fixture.storage, round, None, None).await.unwrap();
             let taken = at_once(&fixture, 8, |storage, _| async move {
                 storage
-                    .take_ceremony(&hash(round), "login", at(20))
+                    .take_ceremony(&hash(round), CeremonyKind::Login, at(20))
                     .await
                     .unwrap()
                     .is_some()
@@ -109,7 +115,7 @@ async fn ended_ceremonies_are_forgotten_and_a_users_dropped() {
             for secret in 1..=5 {
                 left.extend(
                     storage
-                        .ceremony(&hash(secret), "login", at(20))
+                        .ceremony(&hash(secret), CeremonyKind::Login, at(20))
                         .await
                         .unwrap()
                         .map(|_| secret),
@@ -172,7 +178,7 @@ async fn a_ceremony_has_a_known_user_a_new_secret_and_a_bounded_state() {
         let state = "x".repeat(65_537);
         let long = NewCeremony {
             secret: &hash(2),
-            kind: "login",
+            kind: CeremonyKind::Login,
             user: None,
             session: None,
             state: &state,

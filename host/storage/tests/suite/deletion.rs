@@ -1,7 +1,9 @@
 use std::time::Duration;
 
 use model::audit::EventKind;
-use model::{KeyId, RecoveryId, Role, SessionId, UserName};
+use model::{
+    CeremonyKind, KeyId, LinkPurpose, PasswordDisabled, RecoveryId, Role, SessionId, UserName,
+};
 use storage::ceremonies::NewCeremony;
 use storage::keys::{KeyKind, NewKey};
 use storage::links::NewLink;
@@ -51,7 +53,7 @@ async fn of_a_deleted_account_the_name_is_left() {
         };
         let link = NewLink {
             secret: &hash(2),
-            purpose: "reset",
+            purpose: LinkPurpose::PasswordReset,
             user: Some(ada),
             data: "",
             created_at: at(10),
@@ -83,7 +85,7 @@ async fn of_a_deleted_account_the_name_is_left() {
         .unwrap();
         let ceremony = NewCeremony {
             secret: &hash(5),
-            kind: "login",
+            kind: CeremonyKind::Login,
             user: Some(ada),
             session: None,
             state: "",
@@ -167,14 +169,14 @@ async fn of_a_deleted_account_the_name_is_left() {
         assert_eq!(storage.device(ada, &hash(4)).await.unwrap(), None);
         assert!(
             storage
-                .link(&hash(2), "reset", at(200))
+                .link(&hash(2), LinkPurpose::PasswordReset, at(200))
                 .await
                 .unwrap()
                 .is_none()
         );
         assert!(
             storage
-                .ceremony(&hash(5), "login", at(200))
+                .ceremony(&hash(5), CeremonyKind::Login, at(200))
                 .await
                 .unwrap()
                 .is_none()
@@ -235,7 +237,7 @@ async fn nothing_is_given_to_a_deleted_user() {
                 "staff" => unit.set_staff(ada, true).await,
                 "email" => unit.add_email(ada, "ada@example.org", at(600)).await,
                 "codes" => unit.replace_recovery_codes(ada, &[hash(1)], at(600)).await,
-                _ => unit.disable_password(ada, "breached").await,
+                _ => unit.disable_password(ada, PasswordDisabled::Policy).await,
             });
             assert_eq!(conflict(refused.await), Conflict::ReferenceGone, "{work}");
         }

@@ -1,10 +1,15 @@
-use model::UserId;
+use model::{LinkPurpose, UserId};
 use storage::links::NewLink;
 use storage::{Conflict, Result, Storage};
 
 use crate::fixture::{at, at_once, commit, conflict, hash, on_both, user};
 
-async fn create(storage: &Storage, secret: u8, purpose: &str, user: Option<UserId>) -> Result<()> {
+async fn create(
+    storage: &Storage,
+    secret: u8,
+    purpose: LinkPurpose,
+    user: Option<UserId>,
+) -> Result<()> {
     let secret = hash(secret);
     let link = NewLink {
         secret: &secret,
@@ -22,9 +27,11 @@ async fn a_link_is_taken_once_for_its_purpose_before_it_ends() {
     on_both(async |fixture| {
         let storage = &fixture.storage;
         let ada = user(storage, "ada").await;
-        create(storage, 1, "email-verify", Some(ada)).await.unwrap();
+        create(storage, 1, LinkPurpose::EmailVerify, Some(ada))
+            .await
+            .unwrap();
         let seen = storage
-            .link(&hash(1), "email-verify", at(20))
+            .link(&hash(1), LinkPurpose::EmailVerify, at(20))
             .await
             .unwrap()
             .unwrap();
@@ -48,14 +55,20 @@ async fn a_link_is_taken_once_for_its_purpose_before_it_ends() {
             .await
             .unwrap()
         };
-        assert!(take(2, "email-verify", 20).await.is_none());
-        assert!(take(1, "password-reset", 20).await.is_none());
-        assert!(take(1, "email-verify", 70).await.is_none(), "it has ended");
-        assert_eq!(take(1, "email-verify", 69).await.unwrap().user, Some(ada));
-        assert!(take(1, "email-verify", 69).await.is_none());
+        assert!(take(2, LinkPurpose::EmailVerify, 20).await.is_none());
+        assert!(take(1, LinkPurpose::PasswordReset, 20).await.is_none());
+        assert!(
+            take(1, LinkPurpose::EmailVerify, 70).await.is_none(),
+            "it has ended"
+        );
+        assert_eq!(
+            take(1, LinkPurpose::EmailVerify, 69).await.unwrap().user,
+            Some(ada)
+        );
+        assert!(take(1, LinkPurpose::EmailVerify, 69).await.is_none());
         assert!(
             storage
-                .link(&hash(1), "email-verify", at(20))
+                .link(&hash(1), LinkPurpose::EmailVerify, at(20))
                 .await
                 .unwrap()
                 .is_none()
@@ -68,10 +81,12 @@ async fn a_link_is_taken_once_for_its_purpose_before_it_ends() {
 async fn a_link_taken_in_a_unit_that_fails_is_there_again() {
     on_both(async |fixture| {
         let storage = &fixture.storage;
-        create(storage, 1, "first-user", None).await.unwrap();
+        create(storage, 1, LinkPurpose::FirstUser, None)
+            .await
+            .unwrap();
         let mut unit = storage.begin().await.unwrap();
         assert!(
-            unit.take_link(&hash(1), "first-user", at(20))
+            unit.take_link(&hash(1), LinkPurpose::FirstUser, at(20))
                 .await
                 .unwrap()
                 .is_some()
@@ -79,7 +94,7 @@ async fn a_link_taken_in_a_unit_that_fails_is_there_again() {
         drop(unit);
         assert!(
             commit(storage, async |unit| unit
-                .take_link(&hash(1), "first-user", at(20))
+                .take_link(&hash(1), LinkPurpose::FirstUser, at(20))
                 .await)
             .await
             .unwrap()
@@ -93,12 +108,13 @@ async fn a_link_taken_in_a_unit_that_fails_is_there_again() {
 async fn of_several_who_take_a_link_at_once_one_gets_it() {
     on_both(async |fixture| {
         for round in 1..=10 {
-            create(&fixture.storage, round, "password-reset", None)
+            create(&fixture.storage, round, LinkPurpose::PasswordReset, None)
                 .await
                 .unwrap();
             let taken = at_once(&fixture, 8, |storage, _| async move {
                 commit(&storage, async |unit| {
-                    unit.take_link(&hash(round), "password-reset", at(20)).await
+                    unit.take_link(&hash(round), LinkPurpose::PasswordReset, at(20))
+                        .await
                 })
                 .await
                 .unwrap()
@@ -117,12 +133,12 @@ async fn links_are_dropped_by_user_and_by_purpose_and_forgotten_at_their_end() {
         let storage = &fixture.storage;
         let (ada, bob) = (user(storage, "ada").await, user(storage, "bob").await);
         let all = [
-            (1, "reset", Some(ada)),
-            (2, "verify", Some(ada)),
-            (3, "reset", Some(bob)),
-            (4, "reset", None),
-            (5, "first-user", None),
-            (6, "verify", None),
+            (1, LinkPurpose::PasswordReset, Some(ada)),
+            (2, LinkPurpose::EmailVerify, Some(ada)),
+            (3, LinkPurpose::PasswordReset, Some(bob)),
+            (4, LinkPurpose::PasswordReset, None),
+            (5, LinkPurpose::FirstUser, None),
+            (6, LinkPurpose::EmailVerify, None),
         ];
         for (secret, purpose, user) in all {
             create(storage, secret, purpose, user).await.unwrap();
@@ -142,7 +158,7 @@ async fn links_are_dropped_by_user_and_by_purpose_and_forgotten_at_their_end() {
         };
         assert_eq!(
             commit(storage, async |unit| unit
-                .drop_links(ada, Some("reset"))
+                .drop_links(ada, Some(LinkPurpose::PasswordReset))
                 .await)
             .await
             .unwrap(),
@@ -158,7 +174,7 @@ async fn links_are_dropped_by_user_and_by_purpose_and_forgotten_at_their_end() {
         assert_eq!(left().await, [3, 4, 5, 6]);
         assert_eq!(
             commit(storage, async |unit| unit
-                .drop_links_for("first-user")
+                .drop_links_for(LinkPurpose::FirstUser)
                 .await)
             .await
             .unwrap(),
@@ -178,13 +194,17 @@ async fn of_several_who_find_no_link_one_does() {
         let ada = user(&fixture.storage, "ada").await;
         let created = at_once(&fixture, 6, |storage, number| async move {
             commit(&storage, async |unit| {
-                if unit.live_links(ada, "reset", at(10)).await? > 0 {
+                if unit
+                    .live_links(ada, LinkPurpose::PasswordReset, at(10))
+                    .await?
+                    > 0
+                {
                     return Ok(false);
                 }
                 let secret = [u8::try_from(number).unwrap(); 32];
                 unit.create_link(&NewLink {
                     secret: &secret,
-                    purpose: "reset",
+                    purpose: LinkPurpose::PasswordReset,
                     user: Some(ada),
                     data: "",
                     created_at: at(10),
@@ -198,7 +218,7 @@ async fn of_several_who_find_no_link_one_does() {
         })
         .await;
         assert_eq!(created.into_iter().filter(|created| *created).count(), 1);
-        let live = async |purpose: &str, now| {
+        let live = async |purpose: LinkPurpose, now| {
             commit(&fixture.storage, async |unit| {
                 unit.live_links(ada, purpose, at(now)).await
             })
@@ -207,14 +227,15 @@ async fn of_several_who_find_no_link_one_does() {
         };
         assert_eq!(
             (
-                live("reset", 69).await,
-                live("reset", 70).await,
-                live("verify", 69).await
+                live(LinkPurpose::PasswordReset, 69).await,
+                live(LinkPurpose::PasswordReset, 70).await,
+                live(LinkPurpose::EmailVerify, 69).await
             ),
             (1, 0, 0)
         );
         let nobody = commit(&fixture.storage, async |unit| {
-            unit.live_links(model::UserId::new(), "reset", at(10)).await
+            unit.live_links(model::UserId::new(), LinkPurpose::PasswordReset, at(10))
+                .await
         })
         .await;
         assert_eq!(nobody.unwrap(), 0);
@@ -227,18 +248,20 @@ async fn a_link_has_a_known_user_a_new_secret_and_bounded_data() {
     on_both(async |fixture| {
         let storage = &fixture.storage;
         assert_eq!(
-            conflict(create(storage, 1, "reset", Some(UserId::new())).await),
+            conflict(create(storage, 1, LinkPurpose::PasswordReset, Some(UserId::new())).await),
             Conflict::ReferenceGone
         );
-        create(storage, 1, "reset", None).await.unwrap();
+        create(storage, 1, LinkPurpose::PasswordReset, None)
+            .await
+            .unwrap();
         assert_eq!(
-            conflict(create(storage, 1, "verify", None).await),
+            conflict(create(storage, 1, LinkPurpose::EmailVerify, None).await),
             Conflict::IdTaken
         );
         let data = "x".repeat(16_385);
         let long = NewLink {
             secret: &hash(2),
-            purpose: "reset",
+            purpose: LinkPurpose::PasswordReset,
             user: None,
             data: &data,
             created_at: at(10),

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use model::audit::EventKind;
-use model::{Assurance, Factor, FactorUse, PasswordState, SessionId, UserId};
+use model::{Assurance, CeremonyKind, Factor, FactorUse, PasswordState, SessionId, UserId};
 use storage::ceremonies::NewCeremony;
 use storage::sessions::NewSession;
 use storage::{Conflict, Result, SecretHash, Storage, UnitOfWork};
@@ -382,7 +382,7 @@ async fn with_a_session_ends_what_was_asked_of_its_browser() {
             let secret = hash(secret);
             let ceremony = NewCeremony {
                 secret: &secret,
-                kind: "step-up",
+                kind: CeremonyKind::KeyStepUp,
                 user: Some(ada),
                 session,
                 state: "{}",
@@ -396,7 +396,7 @@ async fn with_a_session_ends_what_was_asked_of_its_browser() {
             for secret in 11..=14 {
                 open.extend(
                     storage
-                        .ceremony(&hash(secret), "step-up", at(200))
+                        .ceremony(&hash(secret), CeremonyKind::KeyStepUp, at(200))
                         .await
                         .unwrap()
                         .map(|_| secret),

@@ -1,3 +1,4 @@
+use model::PasswordDisabled;
 use model::audit::EventKind;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -76,13 +77,13 @@ async fn a_disabled_password_is_enabled_by_the_next_one() {
         .await
         .unwrap();
         commit(storage, async |unit| {
-            unit.disable_password(ada, "found in a breach").await
+            unit.disable_password(ada, PasswordDisabled::Policy).await
         })
         .await
         .unwrap();
         assert_eq!(
-            row().await.password_disabled.as_deref(),
-            Some("found in a breach")
+            row().await.password_disabled,
+            Some(PasswordDisabled::Policy)
         );
         assert_eq!(row().await.password_set_at, Some(at(20)));
         commit(storage, async |unit| {

@@ -35,7 +35,7 @@ pub(crate) async fn options(exchange: Exchange) -> Answer {
             kind: kind(&form),
         })
         .await?;
-    match exchange.app.identity.propose_key(permit).await {
+    match exchange.app.identity.factors().propose_key(permit).await {
         Ok(proposed) => json(&challenge(&proposed)),
         Err(error) => {
             let (status, text) = super::told(&exchange, error)?;
@@ -76,7 +76,7 @@ pub(crate) async fn enroll(exchange: Exchange) -> Answer {
         // Back from a step-up that came before the key was asked for.
         return super::show_proven(&exchange, view, kind, name).await;
     }
-    match exchange.app.identity.enroll_key(permit).await {
+    match exchange.app.identity.factors().enroll_key(permit).await {
         Ok((_, session)) => renewed(&exchange, session, "/account/factors/?notice=key-added"),
         Err(error) => {
             let field = if matches!(
@@ -98,7 +98,8 @@ async fn listed(exchange: &Exchange, view: AccountView) -> Result<(KeyId, String
     let overview = exchange
         .app
         .identity
-        .factors_of(view)
+        .factors()
+        .of(view)
         .await
         .map_err(|error| exchange.unavailable(error))?;
     let known = overview.keys.into_iter().find(|key| Some(key.id) == wanted);
@@ -145,7 +146,7 @@ pub(crate) async fn rename(exchange: Exchange) -> Answer {
     let Some(key) = key else {
         return Err(no_such_key());
     };
-    match exchange.app.identity.rename_key(permit).await {
+    match exchange.app.identity.factors().rename_key(permit).await {
         Ok(()) => exchange.see_other("/account/factors/?notice=key-renamed"),
         Err(FactorError::UnknownKey) => Err(no_such_key()),
         Err(error) => {

@@ -31,7 +31,8 @@ pub(crate) async fn page(exchange: Exchange) -> Answer {
     let recovery = exchange
         .app
         .identity
-        .factors_of(view)
+        .factors()
+        .of(view)
         .await
         .map_err(|error| exchange.unavailable(error))?
         .recovery;
@@ -73,7 +74,13 @@ pub(crate) async fn generate(exchange: Exchange) -> Answer {
         .decide_page(GenerateRecoveryCodes { account }, &form)
         .await?;
     let view = AccountView::of(&permit);
-    match exchange.app.identity.generate_recovery_codes(permit).await {
+    match exchange
+        .app
+        .identity
+        .factors()
+        .generate_recovery_codes(permit)
+        .await
+    {
         // In this answer and nowhere else.
         Ok(codes) => show(
             &exchange,
@@ -110,7 +117,13 @@ pub(crate) async fn confirm(exchange: Exchange) -> Answer {
             ),
         );
     }
-    match exchange.app.identity.confirm_recovery_codes(permit).await {
+    match exchange
+        .app
+        .identity
+        .factors()
+        .confirm_recovery_codes(permit)
+        .await
+    {
         Ok(()) => exchange.see_other("/account/factors/?notice=codes-confirmed"),
         Err(error) => {
             // The general words are about an app's clock.

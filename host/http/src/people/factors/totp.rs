@@ -33,7 +33,13 @@ pub(crate) async fn page(exchange: Exchange) -> Answer {
         .decide_page(ProposeTotp { session }, &Form::none())
         .await?;
     let view = AccountView::of(&permit);
-    match exchange.app.identity.propose_totp_for(permit).await {
+    match exchange
+        .app
+        .identity
+        .factors()
+        .propose_totp_for(permit)
+        .await
+    {
         Ok(proposed) => show(&exchange, Errors::new(), &proposed),
         Err(error) => super::again(&exchange, view, error, "", "", "").await,
     }
@@ -79,13 +85,14 @@ pub(crate) async fn enroll(exchange: Exchange) -> Answer {
     };
     let permit = exchange.decide_page(target, &form).await?;
     let view = AccountView::of(&permit);
-    match exchange.app.identity.confirm_totp(permit).await {
+    match exchange.app.identity.factors().confirm_totp(permit).await {
         Ok(session) => renewed(&exchange, session, "/account/factors/?notice=factor-added"),
         Err(error @ (FactorError::WrongCode | FactorError::Limited { .. })) => {
             let (status, text) = super::told(&exchange, error)?;
             match exchange
                 .app
                 .identity
+                .factors()
                 .proposed_totp(session, &ceremony)
                 .await
             {

@@ -3,6 +3,7 @@
 use model::MailKind;
 
 use super::*;
+use crate::RequestContext;
 use crate::factors::{ConfirmTotp, FactorName, ProposeTotp, ProposedTotp};
 
 impl Fixture {
@@ -15,7 +16,7 @@ impl Fixture {
                 },
             )
             .await;
-        self.identity.propose_totp_for(permit).await
+        self.identity.factors().propose_totp_for(permit).await
     }
 
     async fn confirm_app(
@@ -30,6 +31,7 @@ impl Fixture {
             code: code.to_owned(),
         };
         self.identity
+            .factors()
             .confirm_totp(self.permit(person, target).await)
             .await
             .map(drop)
@@ -96,7 +98,8 @@ async fn an_app_is_enrolled_by_a_code_that_counts_for_nothing_else() {
     assert_eq!(
         fixture
             .identity
-            .factors_of(fixture.view(ana).await)
+            .factors()
+            .of(fixture.view(ana).await)
             .await
             .unwrap()
             .totp,
@@ -141,6 +144,7 @@ async fn a_wrong_code_keeps_the_secret_and_the_right_one_uses_it_up() {
     );
     let again = fixture
         .identity
+        .factors()
         .proposed_totp(fixture.own_session(ana).await, ceremony)
         .await
         .unwrap();
@@ -155,6 +159,7 @@ async fn a_wrong_code_keeps_the_secret_and_the_right_one_uses_it_up() {
     assert!(matches!(
         fixture
             .identity
+            .factors()
             .proposed_totp(fixture.own_session(ana).await, ceremony)
             .await,
         Err(FactorError::UnknownCeremony)
@@ -194,6 +199,7 @@ async fn a_secret_belongs_to_its_session_and_its_user_and_expires() {
         assert!(matches!(
             fixture
                 .identity
+                .factors()
                 .proposed_totp(fixture.own_session(other).await, ceremony)
                 .await,
             Err(FactorError::UnknownCeremony)
@@ -353,6 +359,7 @@ async fn a_session_enrolls_one_app_and_one_key_at_a_time() {
         assert_eq!(
             fixture
                 .identity
+                .factors()
                 .proposed_totp(
                     fixture.own_session(person).await,
                     proposed.ceremony.expose()
@@ -441,6 +448,7 @@ async fn a_factor_that_is_added_or_removed_gives_the_session_another_secret() {
     let first = is_ana_s(
         fixture
             .identity
+            .factors()
             .confirm_totp(fixture.permit(ana, confirm).await)
             .await
             .unwrap(),
@@ -459,15 +467,16 @@ async fn a_factor_that_is_added_or_removed_gives_the_session_another_secret() {
     };
     let (id, renewed) = fixture
         .identity
+        .factors()
         .enroll_key(fixture.permit(ana, enroll).await)
         .await
         .unwrap();
     let second = is_ana_s(renewed).await;
     let target = fixture
         .identity
-        .factor_to_remove(
-            &fixture.gate,
-            &fixture.attempt(),
+        .factors()
+        .to_remove(
+            RequestContext::new(&fixture.gate, &fixture.attempt()),
             &fixture.caller(ana).await,
             FactorName::Key(id),
         )
@@ -476,7 +485,8 @@ async fn a_factor_that_is_added_or_removed_gives_the_session_another_secret() {
     is_ana_s(
         fixture
             .identity
-            .remove_factor(fixture.permit(ana, target).await)
+            .factors()
+            .remove(fixture.permit(ana, target).await)
             .await
             .unwrap(),
     )
@@ -520,10 +530,18 @@ async fn nothing_is_enrolled_for_a_session_that_ended_after_the_decision() {
             },
         )
         .await;
-    fixture.identity.secure_account(secure).await.unwrap();
-    assert!(fixture.identity.confirm_totp(confirm).await.is_err());
+    fixture.identity.accounts().secure(secure).await.unwrap();
+    assert!(
+        fixture
+            .identity
+            .factors()
+            .confirm_totp(confirm)
+            .await
+            .is_err()
+    );
     let refused = fixture
         .identity
+        .factors()
         .generate_recovery_codes(generate)
         .await
         .unwrap_err();

@@ -6,6 +6,7 @@ use model::MailKind;
 use serde_json::json;
 
 use super::*;
+use crate::RequestContext;
 use crate::factors::challenges::{KeyBinding, KeyProblem};
 
 impl Fixture {
@@ -32,6 +33,7 @@ impl Fixture {
         answer: &KeyAnswer,
     ) -> Result<(), String> {
         self.identity
+            .factors()
             .verify_key(person.user, binding, answer, self.clock.now())
             .await
             .map_err(|problem| why(&problem))
@@ -49,6 +51,7 @@ impl Fixture {
         };
         let proven = self
             .identity
+            .factors()
             .verify_passkey(&answer, self.clock.now())
             .await;
         proven.map(|user| user.id).map_err(|problem| why(&problem))
@@ -92,7 +95,8 @@ async fn a_key_of_either_kind_is_enrolled_listed_told_and_a_second_factor() {
 
         let overview = fixture
             .identity
-            .factors_of(fixture.view(ana).await)
+            .factors()
+            .of(fixture.view(ana).await)
             .await
             .unwrap();
         assert_eq!(
@@ -122,7 +126,8 @@ async fn a_key_of_either_kind_is_enrolled_listed_told_and_a_second_factor() {
         assert_eq!(
             fixture
                 .identity
-                .factors_of(fixture.view(ana).await)
+                .factors()
+                .of(fixture.view(ana).await)
                 .await
                 .unwrap()
                 .keys[0]
@@ -265,7 +270,8 @@ async fn the_passkey_of_a_disabled_user_logs_nobody_in() {
     };
     fixture
         .identity
-        .disable_user(
+        .accounts()
+        .disable(
             break_glass(&fixture.storage, &*fixture.clock, "operator", target)
                 .await
                 .unwrap(),
@@ -813,6 +819,7 @@ async fn nonsense_is_refused_and_so_is_too_much_of_it() {
         assert_eq!(
             why(&fixture
                 .identity
+                .factors()
                 .verify_passkey(&answer, NOW)
                 .await
                 .unwrap_err()),
@@ -848,7 +855,11 @@ async fn who_has_no_key_or_no_pending_login_is_asked_for_none() {
     }
     let refusal = fixture
         .identity
-        .challenge_for_step_up(&fixture.gate, &fixture.attempt(), &Caller::anonymous())
+        .factors()
+        .challenge_for_step_up(
+            RequestContext::new(&fixture.gate, &fixture.attempt()),
+            &Caller::anonymous(),
+        )
         .await
         .unwrap_err();
     assert_eq!(refusal.kind, RefusalKind::Denied);

@@ -219,6 +219,7 @@ async fn names_of_keys_are_short_and_unique_for_each_user() {
         async move {
             fixture
                 .identity
+                .factors()
                 .rename_key(
                     fixture
                         .permit(
@@ -314,7 +315,7 @@ async fn keys_take_a_verified_address_and_recovery_codes_that_were_kept() {
 async fn where_keys_cannot_work_nobody_is_asked_for_one() {
     let fixture = Fixture::at("http://192.0.2.1:8080", Limits::default()).await;
     let ana = fixture.person("ana").await;
-    assert!(fixture.identity.webauthn_unavailable().is_some());
+    assert!(fixture.identity.factors().webauthn_unavailable().is_some());
     assert!(matches!(
         fixture.propose(ana, KeyKind::Passkey).await,
         Err(FactorError::WebauthnUnavailable(_))

@@ -12,6 +12,7 @@ impl Fixture {
         let mut unit = self.storage.begin().await.unwrap();
         if !self
             .identity
+            .factors()
             .spend_recovery_code(&mut unit, &self.attempt(), &self.user(person).await, code)
             .await
             .unwrap()
@@ -31,7 +32,8 @@ impl Fixture {
         unit.commit(&event).await.unwrap();
         Some(
             self.identity
-                .factors_of(self.view(person).await)
+                .factors()
+                .of(self.view(person).await)
                 .await
                 .unwrap()
                 .recovery
@@ -55,7 +57,8 @@ async fn there_are_eight_codes_and_the_database_has_none_of_them() {
     );
     let recovery = fixture
         .identity
-        .factors_of(fixture.view(ana).await)
+        .factors()
+        .of(fixture.view(ana).await)
         .await
         .unwrap()
         .recovery;
@@ -178,7 +181,8 @@ async fn a_code_sent_many_times_at_once_counts_once() {
     assert_eq!(
         fixture
             .identity
-            .factors_of(fixture.view(ana).await)
+            .factors()
+            .of(fixture.view(ana).await)
             .await
             .unwrap()
             .recovery
@@ -198,7 +202,8 @@ async fn new_codes_end_the_old_ones() {
     assert_eq!(
         fixture
             .identity
-            .factors_of(fixture.view(ana).await)
+            .factors()
+            .of(fixture.view(ana).await)
             .await
             .unwrap()
             .recovery
@@ -235,7 +240,8 @@ async fn using_one_confirms_that_they_were_kept() {
     fixture.confirm(ana, codes[2].expose()).await.unwrap();
     let recovery = fixture
         .identity
-        .factors_of(fixture.view(ana).await)
+        .factors()
+        .of(fixture.view(ana).await)
         .await
         .unwrap()
         .recovery;
@@ -290,7 +296,11 @@ async fn codes_take_a_verified_address() {
         )
         .await;
     assert!(matches!(
-        fixture.identity.generate_recovery_codes(permit).await,
+        fixture
+            .identity
+            .factors()
+            .generate_recovery_codes(permit)
+            .await,
         Err(FactorError::EmailNotVerified)
     ));
 }

@@ -6,6 +6,7 @@ use serde_json::json;
 use storage::projects::NewProject;
 
 use super::*;
+use crate::RequestContext;
 use crate::factors::{FactorName, RemoveFactor};
 
 /// A set that demands a second factor of nobody but where owners say so.
@@ -32,9 +33,9 @@ impl Fixture {
         which: FactorName,
     ) -> Result<RemoveFactor, FactorError> {
         self.identity
-            .factor_to_remove(
-                &self.gate,
-                &self.attempt(),
+            .factors()
+            .to_remove(
+                RequestContext::new(&self.gate, &self.attempt()),
                 &self.caller(person).await,
                 which,
             )
@@ -44,7 +45,8 @@ impl Fixture {
     async fn remove(&self, person: Person, which: FactorName) -> Result<(), FactorError> {
         let target = self.to_remove(person, which).await?;
         self.identity
-            .remove_factor(self.permit(person, target).await)
+            .factors()
+            .remove(self.permit(person, target).await)
             .await
             .map(drop)
     }
@@ -52,7 +54,8 @@ impl Fixture {
     async fn key(&self, person: Person, name: &str) -> FactorName {
         let keys = self
             .identity
-            .factors_of(self.view(person).await)
+            .factors()
+            .of(self.view(person).await)
             .await
             .unwrap()
             .keys;
@@ -169,6 +172,7 @@ async fn an_operator_removes_a_lost_key_for_its_owner_who_is_told() {
         matches!(
             fixture
                 .identity
+                .factors()
                 .key_to_remove(Account::at_the_server(eve.user), blue)
                 .await,
             Err(FactorError::UnknownKey)
@@ -177,6 +181,7 @@ async fn an_operator_removes_a_lost_key_for_its_owner_who_is_told() {
     );
     let target = fixture
         .identity
+        .factors()
         .key_to_remove(Account::at_the_server(ana.user), blue)
         .await
         .unwrap();
@@ -187,7 +192,8 @@ async fn an_operator_removes_a_lost_key_for_its_owner_who_is_told() {
     assert!(
         fixture
             .identity
-            .remove_factor(permit)
+            .factors()
+            .remove(permit)
             .await
             .unwrap()
             .is_none(),
@@ -266,7 +272,7 @@ async fn of_two_factors_removed_at_once_one_stays_while_one_is_demanded() {
         }
         let tries = permits.into_iter().map(|permit| {
             let fixture = Arc::clone(&fixture);
-            tokio::spawn(async move { fixture.identity.remove_factor(permit).await })
+            tokio::spawn(async move { fixture.identity.factors().remove(permit).await })
         });
         // All of them are begun before any is waited for.
         let tries: Vec<_> = tries.collect();
@@ -296,9 +302,9 @@ async fn nobody_removes_the_key_of_somebody_else() {
     assert!(matches!(
         fixture
             .identity
-            .factor_to_remove(
-                &fixture.gate,
-                &fixture.attempt(),
+            .factors()
+            .to_remove(
+                RequestContext::new(&fixture.gate, &fixture.attempt()),
                 &Caller::anonymous(),
                 blue
             )

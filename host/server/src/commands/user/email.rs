@@ -44,7 +44,8 @@ pub(crate) async fn run(command: EmailCommand, line: &CommandLine) -> anyhow::Re
         EmailCommand::Add(AddressArguments { user, address }) => {
             let user = line.user(&user).await?;
             line.identity
-                .add_email(
+                .emails()
+                .add(
                     line.permit(AddEmail {
                         account: Account::at_the_server(user.id),
                         address: address.clone(),
@@ -64,7 +65,8 @@ pub(crate) async fn run(command: EmailCommand, line: &CommandLine) -> anyhow::Re
             let user = line.user(&user).await?;
             let is_new = line
                 .identity
-                .verify_email(
+                .emails()
+                .verify(
                     line.permit(VerifyEmail {
                         account: Account::at_the_server(user.id),
                         address: address.clone(),
@@ -87,7 +89,8 @@ pub(crate) async fn run(command: EmailCommand, line: &CommandLine) -> anyhow::Re
             let user = line.user(&user).await?;
             let is_new = line
                 .identity
-                .promote_email(
+                .emails()
+                .promote(
                     line.permit(PromoteEmail {
                         account: Account::at_the_server(user.id),
                         address: address.clone(),
@@ -109,7 +112,8 @@ pub(crate) async fn run(command: EmailCommand, line: &CommandLine) -> anyhow::Re
         EmailCommand::Remove(AddressArguments { user, address }) => {
             let user = line.user(&user).await?;
             line.identity
-                .remove_email(
+                .emails()
+                .remove(
                     line.permit(RemoveEmail {
                         account: Account::at_the_server(user.id),
                         address: address.clone(),

@@ -88,10 +88,12 @@ async fn remove(line: &CommandLine, name: &UserName, key: Option<&str>) -> anyho
     for row in &keys {
         let target = line
             .identity
+            .factors()
             .key_to_remove(Account::at_the_server(user.id), row.id)
             .await?;
         line.identity
-            .remove_factor(line.permit(target).await?)
+            .factors()
+            .remove(line.permit(target).await?)
             .await?;
     }
     let removed: Vec<String> = keys.iter().map(|row| quoted(&row.name)).collect();

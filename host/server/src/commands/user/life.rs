@@ -21,7 +21,8 @@ pub(super) async fn delete(
     };
     match line
         .identity
-        .delete_account(line.permit(target).await?)
+        .accounts()
+        .delete(line.permit(target).await?)
         .await
     {
         Ok(()) => {}
@@ -47,7 +48,8 @@ pub(super) async fn invite(
 ) -> anyhow::Result<Answer> {
     let id = line
         .identity
-        .invite_user(
+        .accounts()
+        .invite(
             line.permit(InviteUser::new(name.clone(), email.clone(), staff))
                 .await?,
         )

@@ -16,7 +16,8 @@ pub(crate) async fn start(
     let user = line.user(name).await?;
     let id = line
         .identity
-        .start_recovery(
+        .recoveries()
+        .start(
             line.permit(RecoverAccount {
                 user: user.id,
                 reason,
@@ -51,7 +52,8 @@ pub(crate) async fn cancel(line: &CommandLine, name: &UserName) -> anyhow::Resul
         .await?
         .with_context(|| format!("no recovery of {} is under way", user.name))?;
     line.identity
-        .cancel_recovery(
+        .recoveries()
+        .cancel(
             line.permit(CancelRecovery {
                 recovery: recovery.id,
             })

@@ -11,7 +11,8 @@ pub(crate) async fn list(line: &CommandLine, name: &UserName) -> anyhow::Result<
     let user = line.user(name).await?;
     let sessions = line
         .identity
-        .list_sessions(
+        .sessions()
+        .list(
             line.permit(ListSessions {
                 account: Account::at_the_server(user.id),
             })
@@ -55,7 +56,8 @@ pub(crate) async fn end(line: &CommandLine, name: &UserName) -> anyhow::Result<A
     let user = line.user(name).await?;
     let ended = line
         .identity
-        .end_sessions(
+        .sessions()
+        .end_all(
             line.permit(EndSessions {
                 account: Account::at_the_server(user.id),
                 except: None,

@@ -44,7 +44,7 @@ pub(crate) async fn show(line: &CommandLine, name: &UserName) -> anyhow::Result<
     }
     let password = match (&user.password_hash, &user.password_disabled) {
         (None, _) => "none".to_owned(),
-        (Some(_), Some(why)) => format!("disabled: {}", printable(why)),
+        (Some(_), Some(why)) => format!("disabled: {why}"),
         (Some(_), None) => format!("set {}", moment_or(user.password_set_at, "")),
     };
     rows.push(vec!["password".into(), password.clone()]);

@@ -1,0 +1,358 @@
+//! One request, as the use cases of this crate see it, and the one way in which they refuse.
+//!
+//! An entry point takes a [`RequestContext`] and makes a [`UseCase`] of it. What it does lies in
+//! a function that ends with `Ok` or with a [`Stop`], so `?` works all the way;
+//! [`UseCase::answer`] turns that into what the caller gets, and records what is to be recorded.
+//!
+//! Invariant: a credential that was not accepted leaves this crate through [`UseCase::refuse`]
+//! or through [`UseCase::audit_failure`], so it is recorded, and a [`Stop`] that no entry point
+//! answers does not compile: it is no public type.
+
+use gate::recorder::actor_of;
+use gate::{Attempt, Gate, Permit, Refusal, RefusalKind, Target};
+use model::audit::{AuditEvent, EventKind};
+use model::{Action, Assurance, Caller, CredentialKind, Factor, Principal, UserId};
+use serde_json::json;
+use storage::StorageError;
+
+use crate::limits::{Counter, Taken};
+use crate::prove_person::Login;
+use crate::refusals::Failure;
+use crate::{Identity, limits};
+
+/// A request and the gate that decides about it.
+#[derive(Clone, Copy)]
+pub struct RequestContext<'a> {
+    pub(crate) gate: &'a Gate,
+    pub(crate) attempt: &'a Attempt,
+}
+
+impl<'a> RequestContext<'a> {
+    pub fn new(gate: &'a Gate, attempt: &'a Attempt) -> Self {
+        Self { gate, attempt }
+    }
+}
+
+/// What a request asks this crate to do.
+#[derive(Clone, Copy)]
+pub(crate) struct UseCase<'a> {
+    identity: &'a Identity,
+    pub(crate) gate: &'a Gate,
+    pub(crate) attempt: &'a Attempt,
+    pub(crate) action: Action,
+    /// What refusals are recorded with that no credential was looked at for.
+    pub(crate) credential: CredentialKind,
+}
+
+/// Why a use case ends before it has done what it is for. `P` is what its entry point says.
+#[derive(Debug)]
+pub(crate) enum Stop<P = Refusal> {
+    /// Not accepted: recorded and refused.
+    Failure(Failure),
+    /// Not accepted: counted against the address, recorded and refused.
+    Counted(Failure),
+    /// Not accepted: recorded, and answered in the words of the entry point.
+    Recorded(Failure, P),
+    /// Storage failed: recorded and refused as a credential that could not be checked, of this
+    /// user, if it is known by then.
+    Storage(StorageError, Option<UserId>),
+    /// Nothing is left to record: it was decided, or is the entry point's own to say.
+    Ended(P),
+}
+
+/// What an entry point says when its use case stops.
+pub(crate) trait Ending: From<Refusal> {
+    /// Whether a failure of storage is an answer of its own, or a refusal.
+    fn of_storage(error: StorageError) -> Stop<Self>;
+}
+
+impl Ending for Refusal {
+    fn of_storage(error: StorageError) -> Stop<Self> {
+        Stop::Storage(error, None)
+    }
+}
+
+/// For the entry points that say by themselves that storage failed.
+macro_rules! ends_with {
+    ($problem:ty) => {
+        impl crate::request::Ending for $problem {
+            fn of_storage(error: storage::StorageError) -> crate::request::Stop<Self> {
+                crate::request::Stop::Ended(error.into())
+            }
+        }
+
+        impl From<$problem> for crate::request::Stop<$problem> {
+            fn from(problem: $problem) -> Self {
+                Self::Ended(problem)
+            }
+        }
+    };
+}
+
+pub(crate) use ends_with;
+
+impl<P> From<Failure> for Stop<P> {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
+    }
+}
+
+impl<P: From<Refusal>> From<Refusal> for Stop<P> {
+    fn from(refusal: Refusal) -> Self {
+        Self::Ended(refusal.into())
+    }
+}
+
+impl<P: Ending> From<StorageError> for Stop<P> {
+    fn from(error: StorageError) -> Self {
+        P::of_storage(error)
+    }
+}
+
+/// What is known to concern a user by the time it stops.
+pub(crate) trait Concerning<T, P> {
+    /// The same, of this user.
+    fn of(self, user: UserId) -> Result<T, Stop<P>>;
+}
+
+impl<T, P, E: Into<Stop<P>>> Concerning<T, P> for Result<T, E> {
+    fn of(self, user: UserId) -> Result<T, Stop<P>> {
+        self.map_err(|stopped| match stopped.into() {
+            Stop::Failure(failure) => Stop::Failure(failure.of(user)),
+            Stop::Counted(failure) => Stop::Counted(failure.of(user)),
+            Stop::Recorded(failure, answer) => Stop::Recorded(failure.of(user), answer),
+            Stop::Storage(error, _) => Stop::Storage(error, Some(user)),
+            Stop::Ended(answer) => Stop::Ended(answer),
+        })
+    }
+}
+
+impl Identity {
+    /// What this request asks for.
+    pub(crate) fn use_case<'a>(
+        &'a self,
+        context: RequestContext<'a>,
+        action: Action,
+        credential: CredentialKind,
+    ) -> UseCase<'a> {
+        let RequestContext { gate, attempt } = context;
+        UseCase {
+            identity: self,
+            gate,
+            attempt,
+            action,
+            credential,
+        }
+    }
+}
+
+impl UseCase<'_> {
+    /// Ends an entry point: the only place where a [`Stop`] becomes an answer.
+    pub(crate) async fn answer<T, P: From<Refusal>>(
+        &self,
+        result: Result<T, Stop<P>>,
+    ) -> Result<T, P> {
+        let failure = match result {
+            Ok(done) => return Ok(done),
+            Err(Stop::Ended(answer)) => return Err(answer),
+            Err(Stop::Recorded(failure, answer)) => {
+                let _recorded = self.refuse(failure).await;
+                return Err(answer);
+            }
+            Err(Stop::Counted(failure)) => return Err(self.refuse_counted(failure).await.into()),
+            Err(Stop::Failure(failure)) => failure,
+            Err(Stop::Storage(error, user)) => Failure {
+                user,
+                ..Failure::unavailable(self.credential, &error)
+            },
+        };
+        Err(self.refuse(failure).await.into())
+    }
+
+    /// Lets the gate decide.
+    pub(crate) async fn decide<T: Target>(
+        &self,
+        caller: &Caller,
+        target: T,
+    ) -> Result<Permit<T>, Refusal> {
+        self.gate.decide(self.attempt, caller, target).await
+    }
+
+    /// Whether any policy could permit this with such a credential. What none could permit is
+    /// not looked at.
+    pub(crate) fn may_permit(&self, credential: CredentialKind) -> bool {
+        self.gate.may_permit(self.attempt, self.action, credential)
+    }
+
+    /// Stops where no policy could permit this to a person.
+    pub(crate) fn expect_person<P>(&self) -> Result<(), Stop<P>> {
+        match self.may_permit(CredentialKind::Session) {
+            true => Ok(()),
+            false => Err(Stop::Counted(Failure::person_not_accepted())),
+        }
+    }
+
+    /// Takes one from each of these counters, or stops.
+    pub(crate) async fn take<P: Ending>(&self, counters: &[Counter]) -> Result<Taken, Stop<P>> {
+        let identity = self.identity;
+        let taken = limits::take(identity.storage(), counters, identity.now()).await?;
+        taken.map_err(|too_many| Failure::limited(self.credential, too_many).into())
+    }
+
+    /// Records a failed authentication and refuses.
+    pub(crate) async fn refuse(&self, failure: Failure) -> Refusal {
+        self.audit_failure(&failure).await;
+        self.gate
+            .refuse_as(
+                self.attempt,
+                &nobody_with(failure.credential),
+                self.action,
+                failure.kind,
+                failure.reason,
+            )
+            .await
+    }
+
+    /// Records a failed authentication.
+    pub(crate) async fn audit_failure(&self, failure: &Failure) {
+        let Self {
+            gate,
+            attempt,
+            action,
+            ..
+        } = *self;
+        let caller = nobody_with(failure.credential);
+        // Callers who have to wait are refused as often as anybody likes: nobody fills a history
+        // with that.
+        let was_looked_at = !matches!(failure.kind, RefusalKind::Limited { .. });
+        let recorder = gate.recorder();
+        let named = failure.user.filter(|user| {
+            recorder.wants_failure_of(
+                *user,
+                failure.why,
+                failure.factor,
+                was_looked_at,
+                attempt.at,
+            )
+        });
+        let user = if was_looked_at { failure.user } else { named };
+        let is_wanted = recorder.wants_refusal(attempt, &caller, action);
+        if !is_wanted && named.is_none() {
+            return;
+        }
+        let event = AuditEvent {
+            at: attempt.at,
+            kind: EventKind::AuthenticationFailed,
+            actor: actor_of(attempt, &caller),
+            user,
+            project: None,
+            decision: Some(attempt.id),
+            detail: json!({
+                "method": failure.credential.as_str(),
+                "second-factor": failure.factor.map(Factor::as_str),
+                "reason": failure.why,
+                "action": action.as_str(),
+                "route": attempt.route,
+            }),
+        };
+        if !is_wanted {
+            // Not waited for: the time of the answer must not tell that it names an account.
+            recorder.note(event);
+        } else if let Err(error) = recorder.audit(event).await {
+            // The answer is a refusal either way; it must not turn into anything else.
+            tracing::error!(decision = %attempt.id, %error, "a failed authentication could not be recorded");
+        }
+    }
+
+    /// Like [`UseCase::refuse`], and counted: an address that fails on and on has to wait.
+    pub(crate) async fn refuse_counted(&self, failure: Failure) -> Refusal {
+        let failure = self.counted(failure, None).await;
+        self.refuse(failure).await
+    }
+
+    /// Like [`UseCase::refuse_counted`], for a password that nobody looks at: the user who was
+    /// named sees it in their history, because it may lie in a program that they forgot. The
+    /// answer and its time are the same for a name that nobody has.
+    pub(crate) async fn refuse_unread(&self, failure: Failure, name: &str) -> Refusal {
+        self.identity
+            .answer_evenly(async {
+                let failure = self.counted(failure, Some(name)).await;
+                self.refuse(failure).await
+            })
+            .await
+    }
+
+    /// Counts a failure against the address that it came from: the same failure, of the user who
+    /// has the name that came with it, or that there were too many.
+    pub(crate) async fn counted(&self, failure: Failure, name: Option<&str>) -> Failure {
+        let identity = self.identity;
+        let counter = identity
+            .config()
+            .limits
+            .refused_from(self.attempt.remote_address);
+        let looked = async {
+            Ok(
+                match limits::take(identity.storage(), &[counter], identity.now()).await? {
+                    Ok(_counted) => Ok(match name {
+                        Some(name) => identity
+                            .proofs()
+                            .named(&Login::parse(name))
+                            .await?
+                            .map(|user| user.id),
+                        None => failure.user,
+                    }),
+                    Err(too_many) => Err(too_many),
+                },
+            )
+        };
+        match looked.await {
+            Ok(Ok(user)) => Failure { user, ..failure },
+            Ok(Err(too_many)) => Failure::limited(failure.credential, too_many),
+            Err(error) => Failure::unavailable(failure.credential, &error),
+        }
+    }
+
+    /// Records a successful authentication. Without the record there is none; beyond a rate of
+    /// each user it is counted, and the count is recorded.
+    pub(crate) async fn admit(&self, caller: Caller) -> Result<Caller, Failure> {
+        let recorder = self.gate.recorder();
+        if recorder.wants_authentication(self.attempt, &caller, self.action) {
+            self.audit_admission(&caller).await?;
+        }
+        Ok(caller)
+    }
+
+    /// Records a successful authentication.
+    pub(crate) async fn audit_admission(&self, caller: &Caller) -> Result<(), Failure> {
+        let event = AuditEvent {
+            at: self.attempt.at,
+            kind: EventKind::AuthenticationSucceeded,
+            actor: actor_of(self.attempt, caller),
+            user: caller.user().map(|user| user.id),
+            project: None,
+            decision: Some(self.attempt.id),
+            detail: json!({
+                "method": caller.credential.as_str(),
+                "second-factor": caller.assurance.second_factor.map(|used| used.factor.as_str()),
+                "action": self.action.as_str(),
+                "route": self.attempt.route,
+            }),
+        };
+        self.gate
+            .recorder()
+            .audit(event)
+            .await
+            .map_err(|error| Failure::unavailable(caller.credential, &error))
+    }
+}
+
+/// Nobody in particular: what the credential claims was not proven.
+fn nobody_with(credential: CredentialKind) -> Caller {
+    Caller {
+        credential,
+        principal: Principal::Anonymous,
+        token: None,
+        session: None,
+        assurance: Assurance::NONE,
+    }
+}
