@@ -551,20 +551,20 @@ mod the_checker {
 /// in the engine. The limits of strangers, accounts and tokens are in the table.
 const FORMATS: &[(&str, &[&str])] = &[
     ("host/gate/src/package.rs", &["TEXT_LIMIT"]),
-    ("host/http/src/app.rs", &["USUAL_BYTES_PER_SECOND"]),
+    ("host/http/src/shared.rs", &["USUAL_BYTES_PER_SECOND"]),
     ("host/http/src/client_address.rs", &["MAX_HOPS"]),
     ("host/http/src/cookies.rs", &["MAX_VALUE_BYTES"]),
     ("host/http/src/listener.rs", &["MAX_BUFFER_BYTES"]),
     (
-        "host/http/src/pages/projects.rs",
+        "host/http/src/index/projects.rs",
         &["PER_PAGE", "MAX_PAGES", "MAX_TEXT"],
     ),
     ("host/http/src/request_log.rs", &["MAX_LOGGED_PATH"]),
-    ("host/http/src/problem.rs", &["MAX_REPEATED"]),
+    ("host/http/src/frame/problem_page.rs", &["MAX_REPEATED"]),
     ("host/http/src/reason_phrase.rs", &["MAX_BYTES"]),
-    ("host/http/src/routes.rs", &["MAX_TARGET_BYTES"]),
+    ("host/http/src/site_map.rs", &["MAX_TARGET_BYTES"]),
     (
-        "host/http/src/step_up.rs",
+        "host/http/src/account/step_up.rs",
         &["MAX_ANSWER_BYTES", "MAX_REASONS", "MAX_REASON"],
     ),
     ("host/http/src/upload/places.rs", &["MOST_MINUTES"]),

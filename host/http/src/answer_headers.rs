@@ -11,8 +11,9 @@ use axum::response::Response;
 use gate::Attempt;
 use model::DecisionId;
 
-use crate::app::Shared;
 use crate::cookies;
+use crate::frame::layout::Security;
+use crate::shared::Shared;
 
 /// Names the decision (and the request) an answer comes from; `portcullis explain` takes it.
 pub static DECISION_HEADER: HeaderName = HeaderName::from_static("portcullis-decision");
@@ -41,18 +42,6 @@ pub(crate) fn name_decision(
         POLICY_SET_HEADER.clone(),
         HeaderValue::from(attempt.set_number()),
     );
-}
-
-/// What kind of page an answer is, for what it may do in a browser; among an answer's
-/// extensions. Without it, an answer may do nothing at all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Security {
-    /// A page with forms and without scripts.
-    Page,
-    /// The same with the script that copies, which asks for nothing.
-    PageWithCopying,
-    /// The same with the script for security keys.
-    PageWithKeys,
 }
 
 /// What every answer says to browsers. Nothing served here is framed, no script stands within

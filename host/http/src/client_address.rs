@@ -8,6 +8,10 @@ use axum::http::{HeaderMap, HeaderName};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
+/// Address and port of the peer, set by the listener among a request's extensions.
+#[derive(Clone, Copy, Debug)]
+pub struct PeerAddress(pub std::net::SocketAddr);
+
 /// What proxies add to a request that they pass on, beside `X-Forwarded-…`.
 const PROXY_HEADERS: [&str; 12] = [
     "forwarded",

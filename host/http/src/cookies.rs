@@ -10,7 +10,7 @@ use axum::response::Response;
 use identity::StartedSession;
 use storage::Secret;
 
-use crate::app::{AppInner, Shared};
+use crate::shared::{Shared, State};
 
 /// Seconds that a half-done login, or a challenge, counts; the database forgets it as well.
 const PENDING_SECONDS: u64 = 5 * 60;
@@ -65,7 +65,7 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
-    pub(crate) fn of(app: &AppInner, headers: &HeaderMap) -> Self {
+    pub(crate) fn of(app: &State, headers: &HeaderMap) -> Self {
         // The usual case of programs, and the fastest.
         if !headers.contains_key(COOKIE) {
             return Self::default();
@@ -124,7 +124,7 @@ fn name(cookie: Cookie, secure: bool) -> String {
     format!("{}{}", if secure { "__Host-" } else { "" }, cookie.word())
 }
 
-pub(crate) fn is_https(app: &AppInner) -> bool {
+pub(crate) fn is_https(app: &State) -> bool {
     app.public_url().starts_with("https://")
 }
 
@@ -145,7 +145,7 @@ fn value(headers: &HeaderMap, cookie: Cookie, secure: bool) -> Option<&str> {
         .then_some(value)
 }
 
-fn set(app: &AppInner, response: &mut Response, cookie: Cookie, value: &str, seconds: u64) {
+fn set(app: &State, response: &mut Response, cookie: Cookie, value: &str, seconds: u64) {
     let secure = is_https(app);
     let tail = if secure { "; Secure" } else { "" };
     let text = format!(

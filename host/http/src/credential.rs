@@ -8,14 +8,15 @@ use identity::{
 };
 use model::{Action, Caller};
 
-use crate::app::Shared;
 use crate::body::Incoming;
 use crate::cookies::Browser;
 use crate::exchange::Exchange;
-use crate::form;
+use crate::frame::form;
 use crate::problem::Problem;
-use crate::routes::{Access, Credentials, Route};
-use crate::staged::{self, ExpectedFiles, Proof, Sent};
+use crate::proof;
+use crate::proof::{ExpectedFiles, Proof, Sent};
+use crate::route::{Access, Credentials, Route};
+use crate::shared::Shared;
 
 /// Who asks, and what goes with it.
 pub(crate) struct Authenticated {
@@ -77,13 +78,13 @@ pub(crate) async fn authenticate(
         }
     };
     if let (Credentials::HeadersOrPerson, Some(body)) = (route.credentials, body) {
-        body.limit_to(staged::MAX_BODY_BYTES as u64);
-        staged::refuse_forms(headers)?;
+        body.limit_to(proof::MAX_BODY_BYTES as u64);
+        proof::refuse_forms(headers)?;
         let Sent {
             proof,
             files,
             place: _place,
-        } = staged::read_sent(headers, body, attempt.remote_address).await?;
+        } = proof::read_sent(headers, body, attempt.remote_address).await?;
         let attempt = app.gate.renew(&attempt);
         if let (Presented::None, Some(proof)) = (&presented, &proof) {
             return prove_person(app, attempt, action, proof, files).await;

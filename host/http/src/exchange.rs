@@ -5,28 +5,28 @@ use std::net::IpAddr;
 
 use axum::body::Body;
 use axum::extract::{FromRequestParts, RawPathParams};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION};
+use axum::http::header::{AUTHORIZATION, LOCATION};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
-use axum::response::Response;
 use gate::{Attempt, Permit, Refusal, RefusalKind, Target};
-use identity::{Account, AccountView, ReadAccount, RequestContext, Unaccepted, UnspentCode};
+use identity::{Account, RequestContext, Unaccepted, UnspentCode};
 use model::{Caller, ProjectName, UserFacts};
 use registry::index::ReadError;
 use serde::Serialize;
 use storage::Conflict;
 
-use crate::app::Shared;
+use crate::answer::answer;
 use crate::body::Incoming;
 use crate::client_address::Client;
 use crate::cookies::Browser;
-use crate::form::{Form, query_value};
-use crate::json_api::quoted;
-use crate::origin::SEC_FETCH_MODE;
-use crate::pages::layout::Notice;
+use crate::fetch_metadata::SEC_FETCH_MODE;
+use crate::frame::form::Form;
+use crate::frame::notices::Notice;
 use crate::problem::{Answer, Problem};
-use crate::routes;
-use crate::staged::ExpectedFiles;
+use crate::proof::ExpectedFiles;
+use crate::shared::Shared;
+use crate::url::query_value;
+use crate::url::quoted;
 
 /// A request that the gate decides about, with its caller.
 pub(crate) struct Exchange {
@@ -104,7 +104,7 @@ impl Exchange {
     }
 
     /// Asks the gate, and tells `identity` what came of a read.
-    async fn permitted<T: Target>(&self, target: T) -> Result<Permit<T>, Refusal> {
+    pub(crate) async fn permitted<T: Target>(&self, target: T) -> Result<Permit<T>, Refusal> {
         let Self {
             app,
             attempt,
@@ -154,42 +154,11 @@ impl Exchange {
 
     /// Whether somebody sees the answer in a browser: on a page, or wherever a link led them.
     fn is_looked_at(&self) -> bool {
-        routes::page_at(self.request.uri.path())
+        self.app.site_map.has_page(self.request.uri.path())
             || self
                 .headers()
                 .get(SEC_FETCH_MODE)
                 .is_some_and(|mode| mode == "navigate")
-    }
-
-    /// The same for a page: where all that is missing is a proof that the person can give now,
-    /// the answer is the page that asks for it, and `form` is sent once more after that.
-    /// Secrets of the form are not kept, so a form with secrets is decided about before it is
-    /// shown as well.
-    pub(crate) async fn decide_page<T: Target>(
-        &self,
-        target: T,
-        form: &Form,
-    ) -> Result<Permit<T>, Problem> {
-        match self.permitted(target).await {
-            Ok(permit) => Ok(permit),
-            Err(refusal) => Err(self.refused(refusal, form).await),
-        }
-    }
-
-    /// Refuses what would not be permitted, where nothing comes of what is: an empty form, or one
-    /// with something wrong in it, of which nothing is said to a caller who may not send it.
-    pub(crate) async fn refuse_page<T: Target>(
-        &self,
-        target: T,
-        form: &Form,
-    ) -> Result<(), Problem> {
-        self.decide_page(target, form).await.map(drop)
-    }
-
-    /// A refusal as [`decide_page`](Self::decide_page) answers it, for use cases that decide
-    /// by themselves.
-    pub(crate) async fn refused(&self, refusal: Refusal, form: &Form) -> Problem {
-        crate::step_up::refused(self, refusal, form).await
     }
 
     /// Who is logged in. A browser of nobody is sent to log in, and back afterwards.
@@ -200,15 +169,6 @@ impl Exchange {
     /// The account of who is logged in: what targets of one's own account are made of.
     pub(crate) fn account(&self) -> Result<Account, Problem> {
         Account::of(&self.caller).ok_or_else(|| self.not_logged_in())
-    }
-
-    /// Decides about a page that shows one's own account.
-    pub(crate) async fn read_account(&self) -> Result<AccountView, Problem> {
-        let account = self.account()?;
-        let permit = self
-            .decide_page(ReadAccount { account }, &Form::none())
-            .await?;
-        Ok(AccountView::of(&permit))
     }
 
     fn not_logged_in(&self) -> Problem {
@@ -245,7 +205,7 @@ impl Exchange {
                 .map_or("/account/", |path| path.as_str()),
             // What a form would have changed is asked for once more, on its page.
             Some(_) => Some(self.request.uri.path())
-                .filter(|path| routes::page_at(path))
+                .filter(|path| self.app.site_map.has_page(path))
                 .unwrap_or("/account/"),
         };
         see_other(
@@ -282,7 +242,7 @@ impl Exchange {
     ///
     /// Invariant: nobody is ever sent to an address that the table of routes does not have.
     pub(crate) fn next<'a>(&self, wanted: &'a str) -> &'a str {
-        if routes::page_at(wanted) {
+        if self.app.site_map.has_page(wanted) {
             wanted
         } else {
             "/account/"
@@ -422,19 +382,6 @@ pub(crate) fn json<T: Serialize>(value: &T) -> Answer {
         )
     })?;
     Ok(answer("application/json", Body::from(text)))
-}
-
-/// A success with a body, not to be stored by anybody.
-pub(crate) fn answer(content_type: &'static str, body: Body) -> Response {
-    let mut response = Response::new(body);
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    response.headers_mut().insert(
-        axum::http::header::CACHE_CONTROL,
-        HeaderValue::from_static("no-store"),
-    );
-    response
 }
 
 /// To another page of ours, to be asked for with `GET`.

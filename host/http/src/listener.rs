@@ -19,9 +19,10 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
-use crate::app::{App, AppConfig};
+use crate::app::App;
+use crate::client_address::PeerAddress;
+use crate::config::AppConfig;
 use crate::crowd::{Crowd, InCrowd};
-use crate::pipeline::PeerAddress;
 use stall::StallGuard;
 
 /// Largest request line and headers, in bytes. Tokens are below 8 KiB.

@@ -3,18 +3,12 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::http::StatusCode;
 use metrics::{
     Counter, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge,
     histogram,
 };
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use model::{Action, Timestamp};
-
-use crate::exchange::{OpenExchange, answer};
-use crate::problem::{Answer, Problem};
-use crate::routes::routes;
 
 const REQUESTS: &str = "portcullis_requests_total";
 const REQUEST_SECONDS: &str = "portcullis_request_seconds";
@@ -219,40 +213,6 @@ fn resident_bytes() -> Option<u64> {
     )
 }
 
-/// `GET /metrics`: for the configured addresses only, since it tells what people do.
-pub(crate) async fn render(exchange: OpenExchange) -> Answer {
-    let OpenExchange { app, client, .. } = exchange;
-    // An unconfigured proxy on this very machine makes strangers look like the machine.
-    let allowed = !client.claims_unproven
-        && app
-            .config
-            .metrics_allowed
-            .iter()
-            .any(|network| network.contains(client.address));
-    if !allowed {
-        let problem = Problem::new(
-            StatusCode::FORBIDDEN,
-            "metrics-not-allowed",
-            "Metrics are for the operators of the registry.",
-        );
-        return Err(problem.remedy(
-            "Add the address to metrics-allow, or the proxy in between to trusted-proxies.",
-            None,
-        ));
-    }
-    match &app.config.metrics {
-        Some(metrics) => Ok(answer(
-            "text/plain; version=0.0.4; charset=utf-8",
-            Body::from(metrics.render()),
-        )),
-        None => Err(Problem::new(
-            StatusCode::NOT_FOUND,
-            "not-found",
-            "Not Found",
-        )),
-    }
-}
-
 /// Counters of requests, looked up once for each label set and kept.
 pub(crate) struct RequestMetrics {
     /// One for each row of the table of routes, then one for requests to no route.
@@ -270,11 +230,10 @@ struct RouteMetrics {
 }
 
 impl RequestMetrics {
-    pub(crate) fn new() -> Self {
+    /// Of a table with so many rows.
+    pub(crate) fn new(routes: usize) -> Self {
         Self {
-            routes: (0..=routes().len())
-                .map(|_| RouteMetrics::default())
-                .collect(),
+            routes: (0..=routes).map(|_| RouteMetrics::default()).collect(),
         }
     }
 
@@ -286,7 +245,7 @@ impl RequestMetrics {
         status: u16,
         elapsed: Duration,
     ) {
-        let (index, path) = route.unwrap_or((routes().len(), NO_ROUTE));
+        let (index, path) = route.unwrap_or((self.routes.len() - 1, NO_ROUTE));
         let Some(kept) = self.routes.get(index) else {
             return;
         };
@@ -314,7 +273,7 @@ mod tests {
         let recorder = PrometheusBuilder::new().build_recorder();
         let handle = recorder.handle();
         metrics::with_local_recorder(&recorder, || {
-            let counts = RequestMetrics::new();
+            let counts = RequestMetrics::new(crate::routes::routes().len());
             for status in [200, 200, 418] {
                 counts.count(
                     Some((1, "/simple/")),

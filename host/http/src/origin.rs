@@ -3,22 +3,18 @@
 
 use axum::http::header::{AUTHORIZATION, HOST, LOCATION, ORIGIN};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Version};
 use axum::response::Response;
 use gate::Attempt;
 use model::Caller;
 
-use crate::app::Shared;
 use crate::cookies::{self, Browser};
+use crate::exchange::redirect;
+use crate::fetch_metadata::SEC_FETCH_SITE;
 use crate::negotiate::ProblemFormat;
 use crate::problem::Problem;
-use crate::routes::{Access, Audience, Credentials, Route, Verb};
-
-/// Where a browser's request comes from (Fetch Metadata).
-pub(crate) const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-
-/// What a browser does with the answer.
-pub(crate) const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+use crate::route::{Access, Audience, Credentials, Route, Verb};
+use crate::shared::Shared;
 
 /// As HTTP demands (RFC 9112 3.2): what two of them name, one proxy reads so and the next one
 /// otherwise. HTTP/1.0 need not name any.
@@ -47,7 +43,7 @@ pub(crate) fn to_public_address(
         return None;
     }
     let path = request.uri.path_and_query()?.as_str();
-    let mut response = crate::exchange::redirect(app, StatusCode::TEMPORARY_REDIRECT, path).ok()?;
+    let mut response = redirect(app, StatusCode::TEMPORARY_REDIRECT, path).ok()?;
     cookies::set_moved(app, &mut response);
     response
         .headers()
@@ -190,6 +186,7 @@ fn made_by(headers: &HeaderMap, public_url: &str) -> MadeBy {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::http::HeaderName;
 
     #[test]
     fn a_browser_on_another_site_is_told_from_a_client() {

@@ -8,50 +8,32 @@ use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::header::{ALLOW, AUTHORIZATION, CONNECTION, EXPECT, SET_COOKIE, USER_AGENT};
+use axum::http::header::{AUTHORIZATION, CONNECTION, EXPECT, SET_COOKIE, USER_AGENT};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::Response;
 use futures_util::FutureExt;
 use gate::Attempt;
-use model::{Action, Caller, CredentialKind, DecisionId, Principal};
-use tokio::sync::watch;
+use model::{Action, Caller, CredentialKind, Principal};
 
+use crate::account;
 use crate::answer_headers::{keep_from_others, name_decision, secure, strip_body};
-use crate::app::Shared;
 use crate::body::{Incoming, Rest};
-use crate::client_address::{self, Client};
+use crate::client_address::{self, Client, PeerAddress};
 use crate::cookies::{self, Browser};
 use crate::credential::{Authenticated, authenticate};
+use crate::early::refuse_unread;
 use crate::exchange::{Exchange, OpenExchange, Parameters};
+use crate::frame::layout::Layout;
+use crate::frame::viewer::Viewer;
 use crate::negotiate::ProblemFormat;
+use crate::not_served::{not_served, page_elsewhere};
 use crate::origin::{names_one_host, refuse_other_sites, to_public_address};
-use crate::pages::layout::{Layout, Viewer};
-use crate::people::{self, Look};
+use crate::presence::Presence;
 use crate::problem::Problem;
 use crate::request_log::Line;
-use crate::routes::{Access, Credentials, Handler, Route, Verb, page_at};
-
-/// Address and port of the peer, set by the listener among a request's extensions.
-#[derive(Clone, Copy, Debug)]
-pub struct PeerAddress(pub std::net::SocketAddr);
-
-/// Whether the client that asked is still there, for what is worth doing only as long as it is.
-#[derive(Clone, Debug)]
-pub(crate) struct Presence(watch::Receiver<()>);
-
-impl Presence {
-    /// The client is gone once the first of them is dropped.
-    fn here() -> (watch::Sender<()>, Self) {
-        let (here, presence) = watch::channel(());
-        (here, Self(presence))
-    }
-
-    /// Waits until it is gone.
-    pub(crate) async fn gone(&mut self) {
-        while self.0.changed().await.is_ok() {}
-    }
-}
+use crate::route::{Access, Credentials, Handler, Route, Verb};
+use crate::shared::Shared;
 
 /// Routes of one path, with their place in the table.
 pub(crate) type Methods = Arc<[(usize, &'static Route)]>;
@@ -137,8 +119,12 @@ async fn run(app: Shared, methods: Methods, request: Request) -> Response {
             return Err(problem.remedy("Send exactly one such header.", None));
         }
         let Some((_, route)) = found else {
-            return page_elsewhere(&app, &methods, &request)
-                .ok_or_else(|| not_served(&app, &methods, &request));
+            if methods.is_empty()
+                && let Some(response) = page_elsewhere(&app, &request)
+            {
+                return Ok(response);
+            }
+            return Err(not_served(&app, &methods, &request));
         };
         let Some(parameters) = parameters else {
             return Err(Problem::new(
@@ -187,7 +173,7 @@ async fn run(app: Shared, methods: Methods, request: Request) -> Response {
                     && !request.headers.contains_key(AUTHORIZATION);
                 session_is_dead =
                     is_by_cookie && caller.credential == CredentialKind::None && route.is_page();
-                let announcement = people::recoveries::announcement(&app, route, &caller).await;
+                let announcement = account::recovery::announcement(&app, route, &caller).await;
                 let (app, body) = (app.clone(), body.clone());
                 handler(Exchange {
                     app,
@@ -214,7 +200,7 @@ async fn run(app: Shared, methods: Methods, request: Request) -> Response {
     let answer = AssertUnwindSafe(served)
         .catch_unwind()
         .await
-        .unwrap_or_else(|panic| Err(panicked(&*panic, line.id())));
+        .unwrap_or_else(|panic| Err(Problem::of_panic(&*panic, line.id())));
 
     let (mut response, decision) = match answer {
         Ok(response) => (response, None),
@@ -296,74 +282,7 @@ async fn refuse_programs(
     let is_closed =
         action == Action::AccountCreate && !app.gate.may_permit(attempt, action, caller.credential);
     if route.credentials == Credentials::Form && (is_program || is_closed) {
-        let _ = app.gate.decide(attempt, caller, Look(action)).await?;
+        refuse_unread(app, attempt, caller, action).await?;
     }
     Ok(())
-}
-
-/// Where the page is that somebody typed with a slash too few or too many.
-fn page_elsewhere(app: &Shared, methods: &Methods, request: &Parts) -> Option<Response> {
-    if !methods.is_empty() || !matches!(request.method, Method::GET | Method::HEAD) {
-        return None;
-    }
-    let (path, query) = (
-        request.uri.path(),
-        request
-            .uri
-            .query()
-            .map(|query| format!("?{query}"))
-            .unwrap_or_default(),
-    );
-    let other = path.strip_suffix('/').map_or_else(
-        || format!("{path}/{query}"),
-        |shorter| format!("{shorter}{query}"),
-    );
-    if !page_at(&other) {
-        return None;
-    }
-    crate::exchange::redirect(app, StatusCode::PERMANENT_REDIRECT, &other).ok()
-}
-
-/// The answer where the table has no row for path and method.
-fn not_served(app: &Shared, methods: &Methods, request: &Parts) -> Problem {
-    let uploads = format!("Uploads go to {}/legacy/", app.public_url());
-    let remedy = if request.method == Method::POST {
-        uploads.as_str()
-    } else {
-        ""
-    };
-    if methods.is_empty() {
-        return Problem::new(StatusCode::NOT_FOUND, "not-found", "Not Found").remedy(remedy, None);
-    }
-    let allowed = methods
-        .iter()
-        .flat_map(|(_, route)| route.verb.methods())
-        .copied()
-        .collect::<Vec<_>>()
-        .join(", ");
-    let message = format!("This address answers {allowed} only.");
-    let problem = Problem::new(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "method-not-allowed",
-        message,
-    )
-    .remedy(remedy, None);
-    match HeaderValue::try_from(allowed) {
-        Ok(value) => problem.header(ALLOW, value),
-        Err(_) => problem,
-    }
-}
-
-fn panicked(panic: &(dyn std::any::Any + Send), id: DecisionId) -> Problem {
-    let cause = panic
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or("a panic without a text");
-    tracing::error!(request = %id, cause, "a handler panicked");
-    Problem::new(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        "internal",
-        format!("Something went wrong in the registry; its log says more under {id}."),
-    )
 }

@@ -5,20 +5,20 @@
 
 use std::fmt::Write as _;
 
-use askama::Template;
 use axum::body::Body;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, VARY, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use gate::{Page, Reason, Requirement};
 use model::DecisionId;
-pub(crate) use model::time::wait_in_words;
 use serde_json::{Value, json};
 use storage::Secret;
 
+use crate::frame::layout::Layout;
+use crate::frame::problem_page;
 use crate::negotiate::ProblemFormat;
-use crate::pages::layout::{Layout, Viewer, html};
 use crate::reason_phrase::{self, ALSO, Told};
+use crate::words::ended;
 
 /// What a handler answers.
 pub(crate) type Answer = Result<Response, Problem>;
@@ -129,6 +129,21 @@ impl Problem {
         .retry_after(5)
     }
 
+    /// A handler panicked. What it said is for the log.
+    pub(crate) fn of_panic(panic: &(dyn std::any::Any + Send), id: DecisionId) -> Self {
+        let cause = panic
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| panic.downcast_ref::<&str>().copied())
+            .unwrap_or("a panic without a text");
+        tracing::error!(request = %id, cause, "a handler panicked");
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            format!("Something went wrong in the registry; its log says more under {id}."),
+        )
+    }
+
     pub(crate) fn status(&self) -> StatusCode {
         self.0.status
     }
@@ -148,15 +163,16 @@ impl Problem {
         );
         let mut response = match (format, fields.in_browsers.take()) {
             (ProblemFormat::Html, Some(response)) => response,
-            (ProblemFormat::Html, None) => page(&fields, frame),
+            (ProblemFormat::Html, None) => match page(&fields, frame) {
+                Ok(response) => response,
+                Err(error) => {
+                    tracing::error!(cause = %error, "the page of a problem could not be written");
+                    plain(&fields, ProblemFormat::Plain, &frame_url)
+                }
+            },
             _ => {
-                let mut response = Response::new(Body::from(body(&fields, format, &frame.url)));
-                *response.status_mut() = fields.status;
+                let mut response = plain(&fields, format, &frame_url);
                 response.extensions_mut().insert(phrase);
-                response.headers_mut().insert(
-                    CONTENT_TYPE,
-                    HeaderValue::from_static(format.content_type()),
-                );
                 response
             }
         };
@@ -175,6 +191,29 @@ impl Problem {
         }
         response
     }
+}
+
+/// The answer without a page.
+fn plain(fields: &Fields, format: ProblemFormat, public_url: &str) -> Response {
+    let mut response = Response::new(Body::from(body(fields, format, public_url)));
+    *response.status_mut() = fields.status;
+    response.headers_mut().insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static(format.content_type()),
+    );
+    response
+}
+
+fn page(fields: &Fields, frame: Layout) -> Result<Response, askama::Error> {
+    let retry_after = fields.headers.iter().find(|(name, _)| name == RETRY_AFTER);
+    let told = problem_page::Told {
+        status: fields.status,
+        reasons: &fields.reasons,
+        requirements: &fields.requirements,
+        decision: fields.decision,
+        retry_after_seconds: retry_after.and_then(|(_, value)| value.to_str().ok()?.parse().ok()),
+    };
+    problem_page::page(&told, frame)
 }
 
 /// Asks for user name and password, in which API tokens travel (RFC 7617).
@@ -241,181 +280,6 @@ fn body(fields: &Fields, format: ProblemFormat, public_url: &str) -> String {
     }
 }
 
-/// A refusal as a page: what is wrong, why, and the button that mends it.
-#[derive(Template)]
-#[template(path = "registry/problem.html")]
-struct ProblemPage {
-    layout: Layout,
-    heading: &'static str,
-    reasons: Vec<ToldReason>,
-    /// How long to wait, in words; empty if that does not matter.
-    wait: String,
-    /// Whether logging in may help.
-    log_in: bool,
-    decision: Option<String>,
-    status: u16,
-}
-
-/// A reason on a page.
-struct ToldReason {
-    message: String,
-    remedy: String,
-    /// The page where it is mended, below the registry's address, and what its button says.
-    mend: Option<(&'static str, &'static str)>,
-    /// The section of the help page, empty if there is none, and what its link says.
-    help: String,
-    help_text: &'static str,
-}
-
-/// What is told to everybody about a user, told to that user.
-pub(crate) fn to_the_person(viewer: &Viewer, message: &str) -> String {
-    let rest = match viewer {
-        Viewer::Person { name, .. } => message
-            .strip_prefix("User '")
-            .and_then(|rest| rest.strip_prefix(name.as_str())?.strip_prefix("' ")),
-        Viewer::Unknown | Viewer::Nobody => None,
-    };
-    rest.map_or_else(|| message.to_owned(), |rest| format!("Your account {rest}"))
-}
-
-/// Longest address that is repeated, in bytes; it is percent-encoded, and so plain ASCII.
-const MAX_REPEATED: usize = 100;
-
-fn no_page_at(path: &str) -> String {
-    let path = path.split('?').next().unwrap_or("");
-    if path.len() > MAX_REPEATED || !path.is_ascii() {
-        "There is no page at this address".to_owned()
-    } else {
-        format!("There is no page at {path}")
-    }
-}
-
-fn page(fields: &Fields, mut frame: Layout) -> Response {
-    let heading = heading(fields.status);
-    // Who has no factor proves none: setting one up is the only way, and proves it, too.
-    let can_prove = !fields
-        .requirements
-        .contains(&Requirement::EnrolledSecondFactor);
-    let mut reasons: Vec<ToldReason> = Vec::new();
-    for reason in &fields.reasons {
-        // The short text that tools know; the heading says it already.
-        let message = if reason.message.eq_ignore_ascii_case(heading) {
-            no_page_at(&frame.path)
-        } else {
-            to_the_person(&frame.viewer, &reason.message)
-        };
-        let told = ToldReason {
-            message: ended(&message, true),
-            remedy: ended(&reason.remedy, true),
-            mend: reason
-                .page
-                .filter(|page| *page != Page::StepUp || can_prove)
-                .and_then(mended_at),
-            help: reason
-                .page
-                .map(|page| page.as_str().to_owned())
-                .unwrap_or_default(),
-            help_text: if reason.page == Some(Page::Contact) {
-                "How to reach the operators"
-            } else {
-                "How that works"
-            },
-        };
-        // Several policies may demand the same: one button for it is enough.
-        let is_known =
-            |known: &ToldReason| known.message == told.message && known.remedy == told.remedy;
-        if !reasons.iter().any(is_known) {
-            let mend = told
-                .mend
-                .filter(|mend| reasons.iter().all(|known| known.mend != Some(*mend)));
-            reasons.push(ToldReason { mend, ..told });
-        }
-    }
-    let seconds = fields
-        .headers
-        .iter()
-        .find(|(name, _)| name == RETRY_AFTER)
-        .and_then(|(_, value)| value.to_str().ok()?.parse().ok());
-    let is_mended = reasons.iter().any(|reason| reason.mend.is_some());
-    // Nobody did anything wrong who can mend it.
-    let heading = if is_mended && fields.status == StatusCode::FORBIDDEN {
-        "One step is missing"
-    } else {
-        heading
-    };
-    frame.title = heading.to_owned();
-    let page = ProblemPage {
-        heading,
-        reasons,
-        wait: seconds.map(wait_in_words).unwrap_or_default(),
-        // Logging in would lead whoever has that to mend back to where they are.
-        log_in: matches!(
-            fields.status,
-            StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED
-        ) && frame.viewer == Viewer::Nobody
-            && !is_mended
-            && !fields.reasons.iter().any(is_about_origin),
-        decision: fields.decision.map(|id| id.to_string()),
-        status: fields.status.as_u16(),
-        layout: frame,
-    };
-    match page.render() {
-        Ok(text) => html(fields.status, text, &page.layout),
-        Err(error) => {
-            tracing::error!(cause = %error, "the page of a problem could not be written");
-            let mut response = Response::new(Body::from(body(
-                fields,
-                ProblemFormat::Plain,
-                &page.layout.url,
-            )));
-            *response.status_mut() = fields.status;
-            response.headers_mut().insert(
-                CONTENT_TYPE,
-                HeaderValue::from_static(ProblemFormat::Plain.content_type()),
-            );
-            response
-        }
-    }
-}
-
-/// Whether it was refused because of the page it came from, whoever asks.
-fn is_about_origin(reason: &Reason) -> bool {
-    matches!(
-        reason.code.as_str(),
-        "cross-site-request" | "unknown-origin"
-    )
-}
-
-fn heading(status: StatusCode) -> &'static str {
-    match status.as_u16() {
-        400 | 409 | 422 => "That did not work",
-        401 => "Log in first",
-        403 => "Not allowed",
-        404 => "Not found",
-        405 => "Not like this",
-        408 => "That took too long",
-        410 => "No longer here",
-        413 => "Too much at once",
-        415 => "Not in this form",
-        429 => "Too many attempts",
-        500 => "Something went wrong",
-        503 => "Not possible right now",
-        _ => "Refused",
-    }
-}
-
-/// Where a person mends what a reason's page is about.
-pub(crate) fn mended_at(page: Page) -> Option<(&'static str, &'static str)> {
-    match page {
-        Page::Tokens => Some(("/account/tokens/", "Go to your API tokens")),
-        Page::SecondFactor => Some(("/account/factors/", "Set up a second factor")),
-        Page::StepUp => Some(("/account/step-up", "Confirm it’s you")),
-        Page::Email => Some(("/account/emails/", "Verify your email address")),
-        Page::PasswordReset => Some(("/password/forgot", "Set a new password")),
-        Page::StagedReleases | Page::ProjectSettings | Page::Contact => None,
-    }
-}
-
 /// Where a browser proves what is missing, for programs that show it to somebody.
 fn step_up_address(requirements: &[Requirement], public_url: &str) -> Option<String> {
     let path = requirements
@@ -429,22 +293,6 @@ fn step_up_address(requirements: &[Requirement], public_url: &str) -> Option<Str
             Requirement::ProjectToken | Requirement::TokenMadeWithSecondFactor => None,
         });
     path.map(|path| format!("{public_url}{path}"))
-}
-
-/// Text made safe for HTML, in content and in quoted attributes.
-pub(crate) fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            _ => out.push(c),
-        }
-    }
-    out
 }
 
 /// Address of the page that helps.
@@ -514,22 +362,15 @@ fn closing(decision: Option<DecisionId>) -> String {
         .unwrap_or_default()
 }
 
-fn ended(text: &str, follows: bool) -> String {
-    let text = text.trim_end();
-    if follows && !text.is_empty() && !text.ends_with(['.', '!', '?', ':']) {
-        format!("{text}.")
-    } else {
-        text.to_owned()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::frame::viewer::Viewer;
     use axum::http::HeaderMap;
     use axum::http::header::ACCEPT;
     use http_body_util::BodyExt;
     use hyper::ext::ReasonPhrase;
+    use model::time::wait_in_words;
 
     const URL: &str = "http://index.example";
 

@@ -52,8 +52,9 @@ impl From<NotProven> for Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::frame::layout::Layout;
+    use crate::frame::viewer::Viewer;
     use crate::negotiate::ProblemFormat;
-    use crate::pages::layout::{Layout, Viewer};
     use axum::http::header::RETRY_AFTER;
     use gate::Reason;
     use model::DecisionId;

@@ -8,8 +8,8 @@ use axum::http::{Method, StatusCode};
 use gate::Attempt;
 use model::{Caller, DecisionId, UserName};
 
-use crate::app::Shared;
 use crate::client_address::Client;
+use crate::shared::Shared;
 
 /// Longest path written to the log, in bytes.
 const MAX_LOGGED_PATH: usize = 512;

@@ -22,20 +22,30 @@ use registry::upload::{UploadError, Uploaded};
 use serde_json::json;
 use tokio::time::timeout;
 
+use crate::answer::answer;
 use crate::body::Incoming;
 use crate::credential::{authenticate_again, presented};
-use crate::exchange::{Exchange, answer, json};
+use crate::early::refuse_unread;
+use crate::exchange::{Exchange, json};
 use crate::negotiate::ProblemFormat;
-use crate::people::Look;
-use crate::pipeline::Presence;
+use crate::presence::Presence;
 use crate::problem::{Answer, Problem};
+use crate::route::{Route, Verb};
 use places::NoPlace;
 
 /// How often a credential is looked at while its body arrives.
 const LOOK_AGAIN: Duration = Duration::from_millis(limit::ENDED_CREDENTIAL.milliseconds());
 
+/// What is asked here.
+pub(crate) const ROUTES: &[Route] = &[Route::decided(
+    Verb::Post,
+    "/legacy/",
+    Action::FileUpload,
+    |exchange| Box::pin(upload(exchange)),
+)];
+
 /// `POST /legacy/`
-pub(crate) async fn upload(mut exchange: Exchange) -> Answer {
+async fn upload(mut exchange: Exchange) -> Answer {
     let app = exchange.app.clone();
     let Exchange {
         attempt, caller, ..
@@ -81,10 +91,7 @@ pub(crate) async fn upload(mut exchange: Exchange) -> Answer {
         .gate
         .never_permits(Action::FileUpload, caller.credential)
     {
-        let _ = app
-            .gate
-            .decide(attempt, caller, Look(Action::FileUpload))
-            .await?;
+        refuse_unread(&app, attempt, caller, Action::FileUpload).await?;
     }
     let place = tokio::select! {
         place = app.upload_places.take(caller, &body) => match place {
@@ -106,14 +113,10 @@ pub(crate) async fn upload(mut exchange: Exchange) -> Answer {
     authenticate_again(&mut exchange, Action::FileUpload).await?;
     let Some(form) = form else {
         // The credential ended, and the line above says why; or it permits nothing any more.
-        let _ = app
-            .gate
-            .decide(
-                &exchange.attempt,
-                &exchange.caller,
-                Look(Action::FileUpload),
-            )
-            .await?;
+        let Exchange {
+            attempt, caller, ..
+        } = &exchange;
+        refuse_unread(&app, attempt, caller, Action::FileUpload).await?;
         return Err(busy());
     };
     let Exchange {
@@ -445,7 +448,8 @@ impl Drop for UnderWay {
 mod tests {
     use super::*;
     use crate::body::BodyLimits;
-    use crate::pages::layout::{Layout, Viewer};
+    use crate::frame::layout::Layout;
+    use crate::frame::viewer::Viewer;
     use axum::http::HeaderValue;
     use futures_util::stream;
 

@@ -525,9 +525,10 @@ async fn one_user_has_so_many_uploads_under_way_and_no_more() {
 async fn a_page_of_another_site_can_change_nothing() {
     let server = start(|_| ()).await;
     let (_, _, token) = server.user_with_token("ana").await;
-    for route in routes().iter().filter(|route| {
-        route.action().is_some() && route.verb == portcullis_http::routes::Verb::Post
-    }) {
+    for route in routes()
+        .iter()
+        .filter(|route| route.action().is_some() && route.verb == portcullis_http::Verb::Post)
+    {
         for said in [
             "Origin: https://evil.example",
             "Origin: null",

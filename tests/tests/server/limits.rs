@@ -678,7 +678,7 @@ fn driven_by(name: Name) -> (&'static str, &'static str) {
     const DEVICES: &str = "host/identity/tests/identity/devices.rs";
     const RESETS: &str = "host/identity/tests/identity/password_reset.rs";
     const QUOTAS: &str = "host/registry/tests/suite/quotas.rs";
-    const LONG_BODIES: &str = "host/http/src/staged/long_bodies.rs";
+    const LONG_BODIES: &str = "host/http/src/proof/long_bodies.rs";
     const EMAILS: &str = "host/identity/tests/identity/emails.rs";
     let (folder, test) = match name {
         Name::RECORD_BYTES => (

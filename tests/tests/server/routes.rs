@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
-use portcullis_http::routes::{Access, Audience, Credentials, Route, Verb, routes};
+use portcullis_http::{Access, Audience, Credentials, Route, Verb, routes};
 use tests::{Package, Request, Response, Server, Setup, User, basic, basic_token, shipped_set};
 
 use crate::tools::upload_ok;

@@ -1,7 +1,7 @@
 //! For everyone without a role on it, a project that published nothing looks like a name that does
 //! not exist.
 
-use portcullis_http::routes::{Verb, routes};
+use portcullis_http::{Verb, routes};
 use tests::{Package, Request, Response, Server, Setup, User, basic, basic_token, shipped_set};
 
 use crate::tools::upload_ok;

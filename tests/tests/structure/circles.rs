@@ -13,8 +13,6 @@ const MOST: usize = 5;
 const LARGER: &[(&str, usize)] = &[
     // Sessions, factors and proofs call each other; areas with handles should separate them.
     ("identity", 16),
-    // The table of routes names the handlers, and they use the table.
-    ("http", 24),
     ("registry", 8),
     // The unit of work writes mails and decisions with its changes.
     ("storage", 7),

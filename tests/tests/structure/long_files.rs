@@ -28,18 +28,9 @@ const LONG: &[(&str, &str)] = &[
         "host/http/src/body.rs",
         "One reader of bodies with three bounds; a third is tests.",
     ),
-    ("host/http/src/pages/layout.rs", "The frame of all pages."),
     (
         "host/http/src/problem.rs",
-        "Each problem with its status and its page; a third is tests.",
-    ),
-    (
-        "host/http/src/routes.rs",
-        "The one table of routes, a row for each.",
-    ),
-    (
-        "host/http/src/staged.rs",
-        "Staged releases over HTTP; a third is tests.",
+        "Each problem with its status and its forms; a third is tests.",
     ),
     (
         "host/http/src/upload.rs",

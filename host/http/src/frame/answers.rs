@@ -1,0 +1,249 @@
+//! What pages answer besides what they show: that something is done, that a link is void, the
+//! same form with what is wrong with it.
+
+use askama::Template;
+use axum::http::header::RETRY_AFTER;
+use axum::http::{HeaderValue, StatusCode};
+use gate::{Page, Reason, Refusal, RefusalKind};
+use model::Timestamp;
+use model::time::wait_in_words;
+
+use crate::exchange::Exchange;
+use crate::frame::form::{Errors, Form};
+use crate::frame::layout::Layout;
+use crate::frame::page::pages;
+use crate::frame::problem_page::mended_at;
+use crate::frame::viewer::Viewer;
+use crate::problem::Answer;
+use crate::refusal::RETRY_AFTER_FAILURE_SECONDS;
+
+/// What happened, and what comes next.
+pub(crate) struct Told<'a> {
+    pub(crate) heading: &'a str,
+    pub(crate) paragraphs: &'a [&'a str],
+    /// Path and text.
+    pub(crate) links: &'a [(&'a str, &'a str)],
+}
+
+/// What the page behind a mailed link would do with its one button.
+pub(crate) struct Confirm<'a> {
+    pub(crate) heading: &'a str,
+    pub(crate) paragraphs: &'a [&'a str],
+    pub(crate) facts: &'a [(&'a str, &'a str)],
+    /// A fact that is a time.
+    pub(crate) time: Option<(&'a str, Timestamp)>,
+    /// Path that the button sends to.
+    pub(crate) action: &'a str,
+    pub(crate) link: &'a str,
+    pub(crate) button: &'a str,
+    pub(crate) danger: bool,
+    pub(crate) after: &'a str,
+    /// What is done instead by whoever it was not: a path, and what the link says.
+    pub(crate) no: Option<(&'a str, &'a str)>,
+}
+
+#[derive(Template)]
+#[template(path = "frame/told.html")]
+struct ToldPage<'a> {
+    layout: Layout,
+    page: &'a Told<'a>,
+}
+
+#[derive(Template)]
+#[template(path = "frame/confirm.html")]
+struct ConfirmPage<'a> {
+    layout: Layout,
+    page: &'a Confirm<'a>,
+}
+
+pages!(ToldPage<'_>, ConfirmPage<'_>);
+
+impl Told<'_> {
+    pub(crate) fn answer(&self, exchange: &Exchange) -> Answer {
+        exchange.render(&ToldPage {
+            layout: exchange.layout(self.heading),
+            page: self,
+        })
+    }
+
+    /// The same for somebody whose session has just ended.
+    pub(crate) fn answer_logged_out(&self, exchange: &Exchange) -> Answer {
+        let layout = Layout {
+            viewer: Viewer::Nobody,
+            ..exchange.layout(self.heading)
+        };
+        exchange.render(&ToldPage { layout, page: self })
+    }
+}
+
+impl Confirm<'_> {
+    pub(crate) fn answer(&self, exchange: &Exchange) -> Answer {
+        exchange.render(&ConfirmPage {
+            layout: exchange.layout(self.heading),
+            page: self,
+        })
+    }
+}
+
+/// The page for a link that does not count: used before, too old, cut off, or made up. `links`
+/// lead to what the remedy says.
+pub(crate) fn link_void(exchange: &Exchange, remedy: &str, links: &[(&str, &str)]) -> Answer {
+    let heading = "This link no longer works";
+    let paragraphs = [
+        "It may have been used already, have expired, have been replaced by a newer one, or not have been copied in full.",
+        remedy,
+    ];
+    with_status(
+        StatusCode::NOT_FOUND,
+        Told {
+            heading,
+            paragraphs: &paragraphs,
+            links,
+        }
+        .answer(exchange),
+    )
+}
+
+/// The frame of a page with a form; its title says when something is wrong.
+pub(crate) fn form_layout(exchange: &Exchange, title: &str, errors: &Errors) -> Layout {
+    match errors.is_empty() {
+        true => exchange.layout(title),
+        false => exchange.layout(&format!("Error: {title}")),
+    }
+}
+
+/// Answers with a page whose form was not right.
+pub(crate) fn with_status(status: StatusCode, page: Answer) -> Answer {
+    let mut response = page?;
+    *response.status_mut() = status;
+    Ok(response)
+}
+
+/// Like [`with_status`], for who has to wait.
+pub(crate) fn limited(retry_after_seconds: u64, page: Answer) -> Answer {
+    later(StatusCode::TOO_MANY_REQUESTS, retry_after_seconds, page)
+}
+
+/// Like [`with_status`], for what is not wrong with the form.
+pub(crate) fn unavailable(page: Answer) -> Answer {
+    later(
+        StatusCode::SERVICE_UNAVAILABLE,
+        RETRY_AFTER_FAILURE_SECONDS,
+        page,
+    )
+}
+
+fn later(status: StatusCode, retry_after_seconds: u64, page: Answer) -> Answer {
+    let mut response = with_status(status, page)?;
+    response
+        .headers_mut()
+        .insert(RETRY_AFTER, HeaderValue::from(retry_after_seconds.max(1)));
+    Ok(response)
+}
+
+/// Codes of refusals that are about what was typed, and so are told beside it. Everything
+/// else is a decision, and has a page of its own that says what mends it.
+const TOLD_IN_FORM: &[&str] = &[
+    "wrong-credentials",
+    "wrong-password",
+    "wrong-code",
+    "wrong-key",
+    "wrong-recovery-code",
+    "wrong-passkey",
+    "too-many-attempts",
+    "busy",
+    "authentication-failed",
+];
+
+/// Whether a policy refuses the password that somebody wants to have: they can type another
+/// one. (One that they have already needs a reset, which is another page.)
+fn is_chosen_password(reason: &Reason) -> bool {
+    reason.code == "password-breached" && reason.page.is_none()
+}
+
+/// A refusal of what was typed: the form once more. `field` is what was typed wrong.
+pub(crate) async fn refused(
+    exchange: &Exchange,
+    form: &Form,
+    refusal: Refusal,
+    field: &'static str,
+    show: impl FnOnce(Errors) -> Answer,
+) -> Answer {
+    let is_told_in_form = |reason: &Reason| {
+        TOLD_IN_FORM.contains(&reason.code.as_str()) || is_chosen_password(reason)
+    };
+    let Some(reason) = refusal
+        .reasons
+        .first()
+        .filter(|reason| is_told_in_form(reason))
+    else {
+        return Err(exchange.refused(refusal, form).await);
+    };
+    let field = if is_chosen_password(reason) {
+        "password"
+    } else {
+        field
+    };
+    // What is wrong with everybody's attempts is not wrong with a field.
+    let field = if matches!(refusal.kind, RefusalKind::Denied) {
+        field
+    } else {
+        ""
+    };
+    let page = show(typed_wrong(field, reason));
+    match refusal.kind {
+        RefusalKind::Limited {
+            retry_after_seconds,
+        } => limited(retry_after_seconds, page),
+        RefusalKind::Failed => unavailable(page),
+        RefusalKind::Denied | RefusalKind::CredentialRequired | RefusalKind::Required(_) => {
+            with_status(StatusCode::FORBIDDEN, page)
+        }
+    }
+}
+
+/// What is told of a refusal of what was typed in this field.
+pub(crate) fn typed_wrong(field: &'static str, reason: &Reason) -> Errors {
+    // The other pages are about what somebody has set up, which helps nobody who types it wrong.
+    let page = reason
+        .page
+        .filter(|page| *page == Page::PasswordReset)
+        .and_then(mended_at);
+    Errors::of_field(field, reason.message.as_str()).remedy(&reason.remedy, page)
+}
+
+/// What is told to who has to wait.
+pub(crate) fn tried_too_often(retry_after_seconds: u64) -> String {
+    format!(
+        "This was tried too often. Try again in {}.",
+        wait_in_words(retry_after_seconds)
+    )
+}
+
+/// Too many passwords are being hashed: the form once more.
+pub(crate) fn busy(show: impl FnOnce(Errors) -> Answer) -> Answer {
+    let page = show(Errors::of_field(
+        "",
+        "Too many passwords are being checked. Try again in a moment.",
+    ));
+    unavailable(page)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::response::Response;
+
+    use super::*;
+
+    #[test]
+    fn a_form_that_cannot_be_looked_at_now_says_when_to_send_it_again() {
+        let response = unavailable(Ok(Response::default())).unwrap();
+        assert_eq!(
+            (
+                response.status(),
+                response.headers()[RETRY_AFTER].to_str().unwrap()
+            ),
+            (StatusCode::SERVICE_UNAVAILABLE, "5")
+        );
+    }
+}

@@ -1,0 +1,428 @@
+//! Forms of pages: what a browser sends with `POST`, and what is said about its fields.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use storage::Secret;
+
+use crate::body::Incoming;
+use crate::problem::Problem;
+use crate::url::decode;
+use crate::words::sentences;
+
+/// Largest form, in bytes. The answer of a security key is the largest field.
+pub(crate) const MAX_BYTES: usize = model::limit::SMALL_BODY_BYTES.length();
+/// Most fields in one form.
+const MAX_FIELDS: usize = model::limit::FORM_FIELDS.length();
+
+/// Fields that are never written into a page again, whoever reads them and whether or not.
+const SECRETS: &[&str] = &[
+    "password",
+    "current",
+    "code",
+    "recovery-code",
+    "ceremony",
+    "response",
+    "link",
+];
+
+/// Begins the names of what the step-up page itself asks for; no part of what it keeps.
+pub(crate) const STEP_UP_PREFIX: &str = "step-up-";
+
+/// A form as it was sent, `application/x-www-form-urlencoded` in UTF-8.
+#[derive(Debug, Default)]
+pub(crate) struct Form {
+    fields: Vec<(String, Secret<String>)>,
+    /// Names that were read as secrets.
+    secrets: Mutex<BTreeSet<String>>,
+}
+
+impl Form {
+    /// No form: what a `GET` has.
+    pub(crate) fn none() -> Self {
+        Self::default()
+    }
+
+    /// Reads the body.
+    pub(crate) async fn read(headers: &HeaderMap, body: &Incoming) -> Result<Self, Problem> {
+        body.limit_to(MAX_BYTES as u64);
+        let is_form = |value: &HeaderValue| {
+            let kind = value
+                .to_str()
+                .unwrap_or("")
+                .split(';')
+                .next()
+                .unwrap_or("")
+                .trim();
+            kind.eq_ignore_ascii_case("application/x-www-form-urlencoded")
+        };
+        let bytes = Secret::new(body.read_whole(MAX_BYTES).await?);
+        let mut kinds = headers.get_all(CONTENT_TYPE).iter();
+        // A form without a field may come without a type.
+        if !bytes.expose().is_empty()
+            && !(kinds.next().is_some_and(is_form) && kinds.next().is_none())
+        {
+            let problem = Problem::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "not-a-form",
+                "The body must be a form.",
+            );
+            return Err(problem.remedy(
+                "Send it with Content-Type: application/x-www-form-urlencoded.",
+                None,
+            ));
+        }
+        Self::parse(bytes.expose())
+    }
+
+    fn parse(bytes: &[u8]) -> Result<Self, Problem> {
+        let malformed = || {
+            Problem::new(
+                StatusCode::BAD_REQUEST,
+                "form-malformed",
+                "The form could not be read.",
+            )
+            .remedy("Send it again.", None)
+        };
+        let mut fields = Vec::new();
+        for pair in bytes
+            .split(|byte| *byte == b'&')
+            .filter(|pair| !pair.is_empty())
+        {
+            let (name, value) = match pair.iter().position(|byte| *byte == b'=') {
+                Some(place) => (&pair[..place], &pair[place + 1..]),
+                None => (pair, &[][..]),
+            };
+            if fields.len() == MAX_FIELDS {
+                return Err(malformed());
+            }
+            let (name, value) = (
+                decode(name).ok_or_else(malformed)?,
+                decode(value).ok_or_else(malformed)?,
+            );
+            fields.push((name, Secret::new(value)));
+        }
+        Ok(Self {
+            fields,
+            secrets: Mutex::default(),
+        })
+    }
+
+    /// The form as it is sent once more after a step-up: without what the step-up asked for,
+    /// and without what only looks like a secret of this form.
+    pub(crate) fn after_step_up(mut self) -> Self {
+        if self
+            .fields
+            .iter()
+            .any(|(name, _)| name.starts_with(STEP_UP_PREFIX))
+        {
+            self.fields.retain(|(name, _)| {
+                !name.starts_with(STEP_UP_PREFIX) && !SECRETS.contains(&name.as_str())
+            });
+        }
+        self
+    }
+
+    /// The value of a field, the first of several; empty if there is none.
+    pub(crate) fn text(&self, name: &str) -> &str {
+        self.fields
+            .iter()
+            .find(|(known, _)| known == name)
+            .map_or("", |(_, value)| value.expose().as_str())
+    }
+
+    /// The values of a field that there may be several of.
+    pub(crate) fn texts(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.fields
+            .iter()
+            .filter(move |(known, _)| known == name)
+            .map(|(_, value)| value.expose().as_str())
+    }
+
+    /// The value of a field that is never shown again.
+    pub(crate) fn secret(&self, name: &str) -> Secret<String> {
+        self.secrets
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(name.to_owned());
+        Secret::new(self.text(name).to_owned())
+    }
+
+    /// What can be sent once more after a step-up: everything but secrets, and but what the
+    /// step-up page itself asks for.
+    pub(crate) fn kept(&self) -> Vec<(&str, &str)> {
+        let secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_kept = |name: &str| {
+            !SECRETS.contains(&name) && !secrets.contains(name) && !name.starts_with(STEP_UP_PREFIX)
+        };
+        self.fields
+            .iter()
+            .filter(|(name, _)| is_kept(name))
+            .map(|(name, value)| (name.as_str(), value.expose().as_str()))
+            .collect()
+    }
+}
+
+/// What is wrong with the fields of a form, told next to each and summed up on top.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Errors(Vec<FormError>);
+
+/// What is wrong with one field, or with the form as a whole.
+#[derive(Clone, Debug)]
+pub(crate) struct FormError {
+    /// The field's name; empty for what concerns the form as a whole.
+    pub(crate) field: &'static str,
+    pub(crate) message: String,
+    /// What to do about it, apart from the message: that leads to the field, this elsewhere.
+    pub(crate) remedy: String,
+    /// Where the remedy is, if not in this form: a path, and what the link says.
+    pub(crate) page: Option<(&'static str, &'static str)>,
+}
+
+impl FormError {
+    /// The label of its field, if that is one of a page's: pairs of name and label.
+    pub(crate) fn label<'a>(&self, fields: &impl AsRef<[(&'a str, &'a str)]>) -> Option<&'a str> {
+        fields
+            .as_ref()
+            .iter()
+            .find(|(name, _)| *name == self.field)
+            .map(|(_, label)| *label)
+    }
+}
+
+impl Errors {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// One error; `field` is the field's name, empty for what concerns the form as a whole.
+    pub(crate) fn of_field(field: &'static str, message: impl Into<String>) -> Self {
+        let mut errors = Self::new();
+        errors.add(field, message);
+        errors
+    }
+
+    pub(crate) fn add(&mut self, field: &'static str, message: impl Into<String>) {
+        self.0.push(FormError {
+            field,
+            message: sentences(&message.into()),
+            remedy: String::new(),
+            page: None,
+        });
+    }
+
+    /// What to do about the error that was added last.
+    pub(crate) fn remedy(
+        mut self,
+        remedy: &str,
+        page: Option<(&'static str, &'static str)>,
+    ) -> Self {
+        if let Some(error) = self.0.last_mut() {
+            (error.remedy, error.page) = (sentences(remedy), page);
+        }
+        self
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn iter(&self) -> std::slice::Iter<'_, FormError> {
+        self.0.iter()
+    }
+
+    /// What is wrong with a field.
+    pub(crate) fn of(&self, field: &str) -> Option<&FormError> {
+        self.0.iter().find(|error| error.field == field)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::body::BodyLimits;
+    use axum::body::Body;
+
+    async fn read(content_type: Option<&'static str>, body: &str) -> Result<Form, Problem> {
+        let headers = content_type
+            .into_iter()
+            .map(|kind| (CONTENT_TYPE, HeaderValue::from_static(kind)))
+            .collect();
+        Form::read(
+            &headers,
+            &Incoming::new(Body::from(body.to_owned()), BodyLimits::OF_TESTS),
+        )
+        .await
+    }
+
+    const FORM: Option<&str> = Some("application/x-www-form-urlencoded; charset=UTF-8");
+
+    #[tokio::test]
+    async fn a_form_is_read_as_browsers_write_it() {
+        let form = read(
+            FORM,
+            "name=a+b%2Bc&project=one&project=two&empty=&%C3%A4=%C3%B6&bare",
+        )
+        .await
+        .unwrap();
+        assert_eq!(
+            (
+                form.text("name"),
+                form.text("ä"),
+                form.text("empty"),
+                form.text("bare"),
+                form.text("nothing")
+            ),
+            ("a b+c", "ö", "", "", "")
+        );
+        assert_eq!(form.text("project"), "one");
+        assert!(read(None, "").await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn what_is_no_form_is_refused() {
+        for (kind, body) in [
+            (None, "a=b"),
+            (Some("application/json"), "{}"),
+            (Some("text/plain"), "a=b"),
+            (Some("multipart/form-data; boundary=x"), "--x--"),
+        ] {
+            assert!(read(kind, body).await.is_err(), "{kind:?}");
+        }
+        for body in [
+            "a=%",
+            "a=%4",
+            "a=%zz",
+            "a=%ff",
+            "a=%00",
+            &"a=b&".repeat(MAX_FIELDS + 1),
+            &format!("a={}", "b".repeat(MAX_BYTES)),
+        ] {
+            assert!(read(FORM, body).await.is_err(), "{body:.20}");
+        }
+    }
+
+    #[tokio::test]
+    async fn secrets_are_not_kept() {
+        let form = read(
+            FORM,
+            "user=ada&password=hush&token=hush&code=hush&step-up-code=hush&project=one&project=two",
+        )
+        .await
+        .unwrap();
+        assert_eq!(form.secret("token").expose(), "hush");
+        assert_eq!(
+            form.kept(),
+            [("user", "ada"), ("project", "one"), ("project", "two")]
+        );
+        assert!(!format!("{form:?}").contains("hush"));
+    }
+
+    #[tokio::test]
+    async fn a_form_after_a_step_up_has_nothing_of_the_step_up() {
+        let form = read(
+            FORM,
+            "name=blue&ceremony=c&response=r&step-up-to=%2F&step-up-code=123456",
+        )
+        .await
+        .unwrap()
+        .after_step_up();
+        assert_eq!(
+            (
+                form.text("name"),
+                form.text("ceremony"),
+                form.text("response"),
+                form.text("step-up-code")
+            ),
+            ("blue", "", "", "")
+        );
+        let form = read(FORM, "name=blue&ceremony=c")
+            .await
+            .unwrap()
+            .after_step_up();
+        assert_eq!(form.text("ceremony"), "c");
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_in_whole_sentences() {
+        let mut errors = Errors::of_field("name", "the name is taken");
+        errors.add("email", "Is it yours?");
+        errors.add("", "Wait. Then try again. ");
+        let told: Vec<&str> = errors.iter().map(|error| error.message.as_str()).collect();
+        assert_eq!(
+            told,
+            [
+                "The name is taken.",
+                "Is it yours?",
+                "Wait. Then try again."
+            ]
+        );
+    }
+
+    #[test]
+    fn a_remedy_belongs_to_the_error_before_it() {
+        let mut errors = Errors::of_field("name", "the name is taken");
+        errors.add("password", "this is not your password");
+        let errors = errors.remedy(
+            "set a new one",
+            Some(("/password/forgot", "Set a new password")),
+        );
+        let told: Vec<_> = errors
+            .iter()
+            .map(|error| (error.remedy.as_str(), error.page.is_some()))
+            .collect();
+        assert_eq!(told, [("", false), ("Set a new one.", true)]);
+        assert!(Errors::new().remedy("nothing", None).is_empty());
+    }
+
+    /// The fields that a template's summary names, and those that it draws: names and labels.
+    fn fields(template: &str) -> (Vec<(&str, &str)>, Vec<(&str, &str)>) {
+        let (mut named, mut drawn) = (Vec::new(), Vec::new());
+        for (kind, rest) in template
+            .split("{% call forms::")
+            .skip(1)
+            .filter_map(|call| call.split_once("(errors, "))
+        {
+            let words: Vec<&str> = rest
+                .split("{% endcall %}")
+                .next()
+                .unwrap()
+                .split('"')
+                .skip(1)
+                .step_by(2)
+                .collect();
+            match kind {
+                "summary" => named.extend(words.chunks(2).map(|pair| (pair[0], pair[1]))),
+                _ => drawn.push((words[0], words[1])),
+            }
+        }
+        (named, drawn)
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_by_the_label_of_its_field() {
+        let mut folders = vec![std::path::PathBuf::from(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/templates"
+        ))];
+        let mut forms = 0;
+        while let Some(folder) = folders.pop() {
+            for path in std::fs::read_dir(folder)
+                .unwrap()
+                .map(|entry| entry.unwrap().path())
+            {
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let template = std::fs::read_to_string(&path).unwrap();
+                let (named, drawn) = fields(&template);
+                assert_eq!(named, drawn, "{}", path.display());
+                forms += usize::from(!drawn.is_empty());
+            }
+        }
+        assert!(forms >= 15, "{forms}");
+    }
+}

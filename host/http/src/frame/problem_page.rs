@@ -1,0 +1,169 @@
+//! A refusal as a page.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use gate::{Page, Reason, Requirement};
+use model::DecisionId;
+use model::time::wait_in_words;
+
+use super::layout::{Layout, html};
+use super::viewer::{Viewer, to_the_person};
+use crate::words::ended;
+
+/// A refusal as a page: what is wrong, why, and the button that mends it.
+#[derive(Template)]
+#[template(path = "frame/problem.html")]
+struct ProblemPage {
+    layout: Layout,
+    heading: &'static str,
+    reasons: Vec<ToldReason>,
+    /// How long to wait, in words; empty if that does not matter.
+    wait: String,
+    /// Whether logging in may help.
+    log_in: bool,
+    decision: Option<String>,
+    status: u16,
+}
+
+/// A reason on a page.
+struct ToldReason {
+    message: String,
+    remedy: String,
+    /// The page where it is mended, below the registry's address, and what its button says.
+    mend: Option<(&'static str, &'static str)>,
+    /// The section of the help page, empty if there is none, and what its link says.
+    help: String,
+    help_text: &'static str,
+}
+
+/// Longest address that is repeated, in bytes; it is percent-encoded, and so plain ASCII.
+const MAX_REPEATED: usize = 100;
+
+fn no_page_at(path: &str) -> String {
+    let path = path.split('?').next().unwrap_or("");
+    if path.len() > MAX_REPEATED || !path.is_ascii() {
+        "There is no page at this address".to_owned()
+    } else {
+        format!("There is no page at {path}")
+    }
+}
+
+/// What was refused, as its page shows it.
+pub(crate) struct Told<'a> {
+    pub(crate) status: StatusCode,
+    pub(crate) reasons: &'a [Reason],
+    pub(crate) requirements: &'a [Requirement],
+    pub(crate) decision: Option<DecisionId>,
+    pub(crate) retry_after_seconds: Option<u64>,
+}
+
+/// The page; an error if it cannot be written.
+pub(crate) fn page(problem: &Told<'_>, mut frame: Layout) -> Result<Response, askama::Error> {
+    let heading = heading(problem.status);
+    // Who has no factor proves none: setting one up is the only way, and proves it, too.
+    let can_prove = !problem
+        .requirements
+        .contains(&Requirement::EnrolledSecondFactor);
+    let mut reasons: Vec<ToldReason> = Vec::new();
+    for reason in problem.reasons {
+        // The short text that tools know; the heading says it already.
+        let message = if reason.message.eq_ignore_ascii_case(heading) {
+            no_page_at(&frame.path)
+        } else {
+            to_the_person(&frame.viewer, &reason.message)
+        };
+        let told = ToldReason {
+            message: ended(&message, true),
+            remedy: ended(&reason.remedy, true),
+            mend: reason
+                .page
+                .filter(|page| *page != Page::StepUp || can_prove)
+                .and_then(mended_at),
+            help: reason
+                .page
+                .map(|page| page.as_str().to_owned())
+                .unwrap_or_default(),
+            help_text: if reason.page == Some(Page::Contact) {
+                "How to reach the operators"
+            } else {
+                "How that works"
+            },
+        };
+        // Several policies may demand the same: one button for it is enough.
+        let is_known =
+            |known: &ToldReason| known.message == told.message && known.remedy == told.remedy;
+        if !reasons.iter().any(is_known) {
+            let mend = told
+                .mend
+                .filter(|mend| reasons.iter().all(|known| known.mend != Some(*mend)));
+            reasons.push(ToldReason { mend, ..told });
+        }
+    }
+    let is_mended = reasons.iter().any(|reason| reason.mend.is_some());
+    // Nobody did anything wrong who can mend it.
+    let heading = if is_mended && problem.status == StatusCode::FORBIDDEN {
+        "One step is missing"
+    } else {
+        heading
+    };
+    frame.title = heading.to_owned();
+    let page = ProblemPage {
+        heading,
+        reasons,
+        wait: problem
+            .retry_after_seconds
+            .map(wait_in_words)
+            .unwrap_or_default(),
+        // Logging in would lead whoever has that to mend back to where they are.
+        log_in: matches!(
+            problem.status,
+            StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED
+        ) && frame.viewer == Viewer::Nobody
+            && !is_mended
+            && !problem.reasons.iter().any(is_about_origin),
+        decision: problem.decision.map(|id| id.to_string()),
+        status: problem.status.as_u16(),
+        layout: frame,
+    };
+    let text = page.render()?;
+    Ok(html(problem.status, text, &page.layout))
+}
+
+/// Whether it was refused because of the page it came from, whoever asks.
+fn is_about_origin(reason: &Reason) -> bool {
+    matches!(
+        reason.code.as_str(),
+        "cross-site-request" | "unknown-origin"
+    )
+}
+
+fn heading(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        400 | 409 | 422 => "That did not work",
+        401 => "Log in first",
+        403 => "Not allowed",
+        404 => "Not found",
+        405 => "Not like this",
+        408 => "That took too long",
+        410 => "No longer here",
+        413 => "Too much at once",
+        415 => "Not in this form",
+        429 => "Too many attempts",
+        500 => "Something went wrong",
+        503 => "Not possible right now",
+        _ => "Refused",
+    }
+}
+
+/// Where a person mends what a reason's page is about.
+pub(crate) fn mended_at(page: Page) -> Option<(&'static str, &'static str)> {
+    match page {
+        Page::Tokens => Some(("/account/tokens/", "Go to your API tokens")),
+        Page::SecondFactor => Some(("/account/factors/", "Set up a second factor")),
+        Page::StepUp => Some(("/account/step-up", "Confirm it’s you")),
+        Page::Email => Some(("/account/emails/", "Verify your email address")),
+        Page::PasswordReset => Some(("/password/forgot", "Set a new password")),
+        Page::StagedReleases | Page::ProjectSettings | Page::Contact => None,
+    }
+}

@@ -1,0 +1,24 @@
+//! What the registry's staff do for others.
+
+mod recoveries;
+
+use model::Action;
+
+use crate::route::Route;
+
+/// What is asked here.
+pub(crate) const ROUTES: &[Route] = &[
+    Route::page("/staff/recoveries/", Action::AccountRecover, |exchange| {
+        Box::pin(recoveries::page(exchange))
+    }),
+    Route::form(
+        "/staff/recoveries/start",
+        Action::AccountRecover,
+        |exchange| Box::pin(recoveries::start(exchange)),
+    ),
+    Route::form(
+        "/staff/recoveries/cancel",
+        Action::AccountRecover,
+        |exchange| Box::pin(recoveries::cancel(exchange)),
+    ),
+];
