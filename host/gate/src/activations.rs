@@ -4,9 +4,8 @@
 use std::fmt;
 
 use model::Action;
-use model::audit::{Actor, AuditEvent, EventKind};
+use model::audit::{AuditEvent, Detail};
 use policy_engine::Engine;
-use serde_json::json;
 use storage::policies::{ActivationKind, ActivationRow, NewActivation};
 use storage::{Storage, StorageError, UnitOfWork};
 
@@ -204,12 +203,7 @@ async fn activate<T>(
         reason,
     };
     let sequence = unit.activate_policy_set(&new, None).await?;
-    let event = AuditEvent {
-        actor: permit.actor().clone(),
-        decision: Some(permit.decision()),
-        ..event_of(&new)
-    };
-    unit.commit(&event).await?;
+    unit.commit(&permit.event(detail_of(&new))).await?;
     Ok(Activated { number, sequence })
 }
 
@@ -257,24 +251,18 @@ async fn by_the_server(
     expected: Option<i64>,
 ) -> Result<i64, StorageError> {
     let sequence = unit.activate_policy_set(new, expected).await?;
-    unit.commit(&event_of(new)).await?;
+    unit.commit(&AuditEvent::of_server(new.at, detail_of(new)))
+        .await?;
     Ok(sequence)
 }
 
-fn event_of(new: &NewActivation<'_>) -> AuditEvent {
-    AuditEvent {
-        at: new.at,
-        kind: match new.kind {
-            ActivationKind::Rollback => EventKind::PolicySetRolledBack,
-            ActivationKind::Apply | ActivationKind::Start | ActivationKind::Watch => {
-                EventKind::PolicySetActivated
-            }
-        },
-        actor: Actor::System,
-        user: None,
-        project: None,
-        decision: None,
-        detail: json!({ "set": new.set_number, "reason": new.reason }),
+fn detail_of(new: &NewActivation<'_>) -> Detail {
+    let (set, reason) = (new.set_number, new.reason.to_owned());
+    match new.kind {
+        ActivationKind::Rollback => Detail::PolicySetRolledBack { set, reason },
+        ActivationKind::Apply | ActivationKind::Start | ActivationKind::Watch => {
+            Detail::PolicySetActivated { set, reason }
+        }
     }
 }
 

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use model::{DecisionId, Timestamp};
+use model::audit::{Actor, AuditEvent, Detail};
+use model::{Caller, DecisionId, Timestamp};
 
 use crate::set_aside::SetAside;
 
@@ -97,6 +98,17 @@ impl Attempt {
             user_agent,
             tally: Arc::new(tally),
         }
+    }
+
+    /// This caller as the actor of an audit event.
+    pub fn actor(&self, caller: &Caller) -> Actor {
+        let address = self.remote_address.to_string();
+        Actor::of(caller, address, self.user_agent.to_string())
+    }
+
+    /// What this caller did or tried with the request.
+    pub fn event(&self, caller: &Caller, detail: Detail) -> AuditEvent {
+        AuditEvent::new(self.at, self.actor(caller), detail).decided_by(self.id)
     }
 
     /// The same request at a later time, for one whose body took long to arrive, or that is

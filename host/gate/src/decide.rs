@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use model::audit::{AuditEvent, EventKind};
+use model::audit::detail::Demand;
+use model::audit::{Detail, Word};
 use model::{Action, Caller, Clock, CredentialKind, DecisionId, Timestamp};
 use policy_engine::contract::{Context, Outcome, Page, Reason, Requirement, Sections};
 use policy_engine::{DecisionOutcome, Grade};
@@ -21,7 +22,7 @@ use crate::core_rules;
 use crate::decision_metrics::DecisionMetrics;
 use crate::generations::Active;
 use crate::permit::{Grant, Permit};
-use crate::recorder::{DecisionRecord, Recorder, actor_of};
+use crate::recorder::{DecisionRecord, Recorder};
 use crate::refusal::{Refusal, RefusalKind};
 use crate::set_aside::{self, SetAside};
 use crate::target::{Target, TargetFacts};
@@ -194,7 +195,7 @@ impl Gate {
             staged: matches!(decided.outcome, DecisionOutcome::Staged),
             reasons: decided.reasons.clone(),
             warnings: decided.warnings.clone(),
-            actor: actor_of(attempt, caller),
+            actor: attempt.actor(caller),
             assurance: caller.assurance,
             session: caller.session,
             token: caller.token.as_ref().map(|token| token.id),
@@ -524,19 +525,20 @@ impl Gate {
             .set_aside()
             .filter(|_| facts.action.is_read())
             .cloned();
-        let event = AuditEvent {
-            at: attempt.at,
-            kind: EventKind::RequestRefused,
-            actor: actor_of(attempt, caller),
-            user: caller.user().map(|user| user.id),
-            project: facts.project.as_ref().and_then(|project| project.id),
-            decision: Some(decision),
-            detail: serde_json::json!({
-                "action": facts.action.as_str(), "code": reason.code, "message": reason.message, "requires": demanded(kind),
-                "credential": caller.credential.as_str(),
-                "route": attempt.route, "set": attempt.set_number(),
-            }),
+        let detail = Detail::RequestRefused {
+            action: facts.action.into(),
+            code: reason.code.clone(),
+            message: reason.message.clone(),
+            requires: demanded(kind),
+            credential: caller.credential.into(),
+            route: attempt.route.to_owned(),
+            set: attempt.set_number(),
         };
+        let event = attempt
+            .event(caller, detail)
+            .about(caller.user().map(|user| user.id))
+            .in_project(facts.project.as_ref().and_then(|project| project.id))
+            .decided_by(decision);
         self.recorder().decision(record).await;
         if let Err(error) = self.recorder().audit(event).await {
             // The answer is a refusal either way; it must not turn into anything else.
@@ -694,17 +696,19 @@ fn outcome_word(kind: &RefusalKind) -> &'static str {
 }
 
 /// What has to hold first, in the words of the contract, for the audit log.
-fn demanded(kind: &RefusalKind) -> Vec<&'static str> {
-    let word = |requirement: &Requirement| match requirement {
-        Requirement::EnrolledSecondFactor => "enrolled-second-factor",
-        Requirement::SecondFactorWithin(_) => "second-factor-within",
-        Requirement::PasswordWithin(_) => "password-within",
-        Requirement::VerifiedEmail => "verified-email",
-        Requirement::ProjectToken => "project-token",
-        Requirement::TokenMadeWithSecondFactor => "token-made-with-second-factor",
+fn demanded(kind: &RefusalKind) -> Vec<Word<Demand>> {
+    let demand = |requirement: &Requirement| match requirement {
+        Requirement::EnrolledSecondFactor => Demand::EnrolledSecondFactor,
+        Requirement::SecondFactorWithin(_) => Demand::SecondFactorWithin,
+        Requirement::PasswordWithin(_) => Demand::PasswordWithin,
+        Requirement::VerifiedEmail => Demand::VerifiedEmail,
+        Requirement::ProjectToken => Demand::ProjectToken,
+        Requirement::TokenMadeWithSecondFactor => Demand::TokenMadeWithSecondFactor,
     };
     match kind {
-        RefusalKind::Required(requirements) => requirements.iter().map(word).collect(),
+        RefusalKind::Required(requirements) => {
+            requirements.iter().map(demand).map(Word::from).collect()
+        }
         RefusalKind::Denied
         | RefusalKind::CredentialRequired
         | RefusalKind::Failed

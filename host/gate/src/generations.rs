@@ -17,7 +17,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::audit::{Actor, AuditEvent, EventKind};
+use model::audit::{AuditEvent, Detail};
 use model::{ModuleDigest, Timestamp};
 use policy_engine::contract::SettingError;
 use policy_engine::{Module, OwnerForm, PolicyHealth, PolicySet, SetSpec};
@@ -222,15 +222,12 @@ impl Gate {
                 });
                 metrics::counter!("portcullis_policy_set_failures_total").increment(1);
                 tracing::error!(set = number, serving = previous, %error, "policy set could not be installed; the one before keeps serving");
-                let event = AuditEvent {
-                    at: self.clock().now(),
-                    kind: EventKind::PolicySetFailed,
-                    actor: Actor::System,
-                    user: None,
-                    project: None,
-                    decision: None,
-                    detail: serde_json::json!({ "set": number, "serving": previous, "error": error.to_string() }),
+                let detail = Detail::PolicySetFailed {
+                    set: number,
+                    serving: previous,
+                    error: error.to_string(),
                 };
+                let event = AuditEvent::of_server(self.clock().now(), detail);
                 if let Err(error) = self.recorder().audit(event).await {
                     tracing::error!(%error, "the failure could not be recorded");
                 }

@@ -47,7 +47,7 @@ pub use generations::{Activation, Generation, InstallError, load_set, read_set, 
 pub use judgement::{Judgement, Lockout};
 pub use package::{PackageError, SetPackage, VerifiedPackage, stored_spec};
 pub use permit::Permit;
-pub use recorder::{Recorder, RecorderConfig, actor_of};
+pub use recorder::{Recorder, RecorderConfig};
 pub use refusal::{Reason, Refusal, RefusalKind};
 pub use set_aside::SetAside;
 pub use target::{

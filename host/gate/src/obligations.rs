@@ -3,7 +3,8 @@
 //! An obligation the host cannot fulfil turns the decision into a denial: a policy that
 //! permits "if a mail is sent" has not permitted anything else.
 
-use model::audit::{AuditEvent, EventKind};
+use model::audit::Detail;
+use model::audit::detail::RequestedMail;
 use model::mail::{Mail, MailField, MailKind};
 use model::{Caller, MailId, PasswordDisabled, UserFacts};
 use policy_engine::contract::Obligation;
@@ -11,7 +12,6 @@ use storage::outbox::NewMail;
 use storage::{Storage, StorageError};
 
 use crate::attempt::Attempt;
-use crate::recorder::actor_of;
 
 /// The mails that a policy may ask for. Each tells only what the host knows of the caller and
 /// of the request, so no policy can put words into it.
@@ -141,15 +141,8 @@ async fn act(
     mails: &[MailKind],
     address: Option<&str>,
 ) -> Result<(), StorageError> {
-    let event = |kind: EventKind, detail: serde_json::Value| AuditEvent {
-        at: attempt.at,
-        kind,
-        actor: actor_of(attempt, caller),
-        user: Some(user.id),
-        project: None,
-        decision: Some(attempt.id),
-        detail,
-    };
+    let event = |detail| attempt.event(caller, detail).about(user.id);
+    let because = || "a policy demanded it".to_owned();
     let mut events = Vec::with_capacity(mails.len() + 1);
     let mut unit = storage.begin().await?;
     unit.decided_under(activation);
@@ -161,10 +154,10 @@ async fn act(
         // Whoever knows the password may have logged in with it before.
         let ended = unit.end_sessions(user.id, None).await?;
         unit.drop_ceremonies(user.id, None).await?;
-        events.push(event(
-            EventKind::PasswordDisabled,
-            serde_json::json!({ "because": "a policy demanded it", "ended-sessions": ended }),
-        ));
+        events.push(event(Detail::PasswordDisabled {
+            because: because(),
+            ended_sessions: ended,
+        }));
     }
     for &kind in mails {
         let mail = mail(kind, attempt, user);
@@ -176,10 +169,12 @@ async fn act(
             at: attempt.at,
         })
         .await?;
-        events.push(event(
-            EventKind::MailRequested,
-            serde_json::json!({ "mail": kind.as_str(), "because": "a policy demanded it" }),
-        ));
+        events.push(event(Detail::MailRequested {
+            what: RequestedMail::Because {
+                mail: kind.into(),
+                because: because(),
+            },
+        }));
     }
     let Some(last) = events.pop() else {
         return Ok(());

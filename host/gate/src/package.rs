@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use model::audit::{Actor, AuditEvent, EventKind};
+use model::audit::{Actor, AuditEvent, Detail};
 use model::{ModuleDigest, Timestamp};
 use policy_engine::{PolicySet, SetSpec};
 use serde::{Deserialize, Serialize};
@@ -181,26 +181,13 @@ impl VerifiedPackage {
                 created_by: None,
             })
             .await?;
-        let event = event(
-            EventKind::PolicySetAdded,
-            actor,
-            at,
-            serde_json::json!({ "set": number, "name": self.package.spec.name }),
-        );
-        unit.commit(&event).await?;
+        let detail = Detail::PolicySetAdded {
+            set: number,
+            name: self.package.spec.name.clone(),
+        };
+        unit.commit(&AuditEvent::new(at, actor.clone(), detail))
+            .await?;
         u64::try_from(number).map_err(|error| StorageError::Corrupt(error.to_string()))
-    }
-}
-
-fn event(kind: EventKind, actor: &Actor, at: Timestamp, detail: serde_json::Value) -> AuditEvent {
-    AuditEvent {
-        at,
-        kind,
-        actor: actor.clone(),
-        user: None,
-        project: None,
-        decision: None,
-        detail,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The value that proves a decision allowed exactly this.
 
-use model::audit::Actor;
+use model::audit::{Actor, AuditEvent, Detail};
 use model::{Assurance, DecisionId, SessionId, Timestamp, TokenId, UserId};
 use storage::decisions::DecisionRow;
 use storage::{Storage, StorageError, UnitOfWork};
@@ -103,12 +103,15 @@ impl<T> Permit<T> {
         &self.grant.actor
     }
 
+    /// What was done with this permission, for the commit of the change.
+    pub fn event(&self, detail: Detail) -> AuditEvent {
+        AuditEvent::new(self.grant.at, self.grant.actor.clone(), detail)
+            .decided_by(self.grant.decision)
+    }
+
     /// The user who acts, if it is one.
     pub fn user(&self) -> Option<UserId> {
-        match self.grant.actor {
-            Actor::Caller { user, .. } => user,
-            Actor::CommandLine { .. } | Actor::System => None,
-        }
+        self.grant.actor.user()
     }
 
     /// The session that it was permitted to, if it was one.

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use model::action::Effect;
-use model::audit::{Actor, AuditEvent, EventKind};
+use model::audit::{AuditEvent, Detail};
 use model::limit::{
     CHANGES, RECORDED_AUTHENTICATIONS, RECORDED_READS, RECORDED_REFUSALS, RECORDED_SUCCESSES,
 };
@@ -84,30 +84,30 @@ struct Rates {
 impl Rates {
     /// The events that tell of what was counted and not recorded one by one.
     fn summaries(&self, now: Timestamp) -> Vec<AuditEvent> {
-        let kinds = [
-            (&self.refusals, EventKind::RefusalsCounted, "refusals"),
-            (
-                &self.refusals_of_strangers,
-                EventKind::RefusalsCounted,
-                "refusals",
-            ),
-            (&self.reads, EventKind::DecisionsCounted, "decisions"),
-            (&self.changes, EventKind::DecisionsCounted, "decisions"),
-            (
-                &self.authentications,
-                EventKind::AuthenticationsCounted,
-                "authentications",
-            ),
+        let rates = [
+            (&self.refusals, Counted::Refusals),
+            (&self.refusals_of_strangers, Counted::Refusals),
+            (&self.reads, Counted::Decisions),
+            (&self.changes, Counted::Decisions),
+            (&self.authentications, Counted::Authentications),
         ];
-        kinds
+        rates
             .into_iter()
-            .flat_map(|(rate, kind, what)| {
+            .flat_map(|(rate, what)| {
                 rate.finish(now)
                     .into_iter()
-                    .map(move |uncounted| summary(kind, what, uncounted))
+                    .map(move |uncounted| summary(what, uncounted))
             })
             .collect()
     }
+}
+
+/// What is counted where it is not recorded one by one.
+#[derive(Clone, Copy)]
+enum Counted {
+    Refusals,
+    Decisions,
+    Authentications,
 }
 
 /// How many permitted reads this second has seen.
@@ -395,33 +395,37 @@ async fn run(storage: Storage, mut entries: mpsc::Receiver<Entry>, rates: Arc<Ra
 }
 
 /// The event that tells of what was counted and not recorded one by one.
-fn summary(kind: EventKind, what: &str, uncounted: Uncounted) -> AuditEvent {
+fn summary(counted: Counted, uncounted: Uncounted) -> AuditEvent {
     let Uncounted {
         minute,
         left_out,
         sources,
     } = uncounted;
+    let what = match counted {
+        Counted::Refusals => "refusals",
+        Counted::Decisions => "decisions",
+        Counted::Authentications => "authentications",
+    };
     tracing::warn!(%minute, left_out, ?sources, "{what} were counted and not recorded one by one");
-    let detail = serde_json::json!({ what: left_out, "sources": sources });
-    AuditEvent {
-        at: minute,
-        kind,
-        actor: Actor::System,
-        user: None,
-        project: None,
-        decision: None,
-        detail,
-    }
-}
-
-/// The caller as the actor of an audit event.
-pub fn actor_of(attempt: &Attempt, caller: &Caller) -> Actor {
-    Actor::Caller {
-        user: caller.user().map(|user| user.id),
-        token: caller.token_id(),
-        remote_address: attempt.remote_address.to_string(),
-        user_agent: attempt.user_agent.to_string(),
-    }
+    let sources = sources
+        .into_iter()
+        .map(|(source, entries)| (source, u64::from(entries)))
+        .collect();
+    let detail = match counted {
+        Counted::Refusals => Detail::RefusalsCounted {
+            refusals: left_out,
+            sources,
+        },
+        Counted::Decisions => Detail::DecisionsCounted {
+            decisions: left_out,
+            sources,
+        },
+        Counted::Authentications => Detail::AuthenticationsCounted {
+            authentications: left_out,
+            sources,
+        },
+    };
+    AuditEvent::of_server(minute, detail)
 }
 
 #[cfg(test)]

@@ -11,12 +11,11 @@
 
 use std::borrow::Cow;
 
-use model::audit::{AuditEvent, EventKind};
+use model::audit::{AuditEvent, Detail};
 use model::{Action, Caller, CredentialKind, DecisionId, TokenId, UserId};
 use serde_json::{Value, json};
 
 use crate::attempt::Attempt;
-use crate::recorder::actor_of;
 use crate::target::{ProjectFacts, TargetFacts};
 
 /// A credential that was presented, and that the decision is made without.
@@ -51,21 +50,17 @@ impl SetAside {
 
     /// What its owner reads of it.
     pub fn event(&self, attempt: &Attempt, action: Action, decision: DecisionId) -> AuditEvent {
-        AuditEvent {
-            at: attempt.at,
-            kind: EventKind::AuthenticationSetAside,
-            actor: actor_of(attempt, &Caller::anonymous()),
-            user: self.user,
-            project: None,
-            decision: Some(decision),
-            detail: json!({
-                "method": self.credential.as_str(),
-                "reason": self.why,
-                "token": self.token,
-                "action": action.as_str(),
-                "route": attempt.route,
-            }),
-        }
+        let detail = Detail::AuthenticationSetAside {
+            method: self.credential.into(),
+            reason: self.why.clone().into_owned(),
+            token: self.token.map(Into::into),
+            action: action.into(),
+            route: attempt.route.to_owned(),
+        };
+        attempt
+            .event(&Caller::anonymous(), detail)
+            .about(self.user)
+            .decided_by(decision)
     }
 }
 

@@ -3,15 +3,13 @@
 use std::collections::BTreeSet;
 
 use gate::{ChangeFacts, Permit, ScopeFacts, Target, TargetFacts};
-use model::audit::{Actor, EventKind};
+use model::audit::{Actor, Detail};
 use model::mail::{Mail, MailField, MailKind};
 use model::{Action, Caveat, ProjectId, ProjectName, Role, Timestamp, TokenId, UserId, UserName};
-use serde_json::json;
 use storage::projects::ProjectRow;
 use storage::tokens::{NewToken, TokenRow};
 use storage::{Conflict, Secret, StorageError};
 
-use crate::accounts::event;
 use crate::accounts::notices::{self, device, remote_address};
 use crate::limits::{self, TooMany};
 use crate::{Account, AccountView, tokens, totp};
@@ -379,9 +377,12 @@ impl Tokens<'_> {
             // Half is left to what the holder adds offline.
             return Err(TokenError::InvalidScope);
         }
-        let detail = json!({
-            "token": id.to_string(), "description": target.description, "caveats": caveats, "made-with-second-factor": made_with_second_factor,
-        });
+        let created = Detail::TokenCreated {
+            token: id.into(),
+            description: target.description.clone(),
+            caveats: caveats.clone(),
+            made_with_second_factor,
+        };
         let owner = self
             .storage()
             .user(target.account.id())
@@ -415,13 +416,8 @@ impl Tokens<'_> {
                 permit.at(),
             )
             .await?;
-        unit.commit(&event(
-            &permit,
-            EventKind::TokenCreated,
-            target.account.id(),
-            detail,
-        ))
-        .await?;
+        unit.commit(&permit.event(created).about(target.account.id()))
+            .await?;
         Ok(CreatedToken { id, text })
     }
 
@@ -446,9 +442,11 @@ impl Tokens<'_> {
             return Err(TokenError::UnknownToken);
         }
         let user = permit.target().account.id();
-        let detail = json!({ "token": found.id.to_string(), "description": found.description });
-        unit.commit(&event(&permit, EventKind::TokenRevoked, user, detail))
-            .await?;
+        let revoked = Detail::TokenRevoked {
+            token: found.id.into(),
+            description: found.description,
+        };
+        unit.commit(&permit.event(revoked).about(user)).await?;
         Ok(())
     }
 

@@ -8,13 +8,12 @@ pub mod standing;
 pub(crate) mod standing_primary;
 
 use gate::{ChangeFacts, Permit, Target, TargetFacts};
-use model::audit::{AuditEvent, EventKind};
+use model::audit::{AuditEvent, Detail};
 use model::mail::{Mail, MailField, MailKind};
 use model::{
     Action, Assurance, Caller, CredentialKind, EmailAddress, Factor, InvalidEmailAddress,
     PasswordState, Principal, UserId, UserName,
 };
-use serde_json::json;
 use storage::users::{NewUser, UserRow};
 use storage::{Conflict, Secret, StorageError, UnitOfWork};
 
@@ -197,34 +196,23 @@ impl Accounts<'_> {
         .await?;
         if let Some(email) = email.as_ref().map(EmailAddress::as_str) {
             unit.add_email(id, email, at).await?;
-            unit.also(&event(
-                permit,
-                EventKind::EmailAdded,
-                id,
-                json!({ "address": email }),
-            ));
+            let address = email.to_owned();
+            unit.also(&permit.event(Detail::EmailAdded { address }).about(id));
             if target.email_verified {
                 unit.verify_email(id, email, at).await?;
-                unit.also(&event(
-                    permit,
-                    EventKind::EmailVerified,
-                    id,
-                    json!({ "address": email }),
-                ));
+                let address = email.to_owned();
+                unit.also(&permit.event(Detail::EmailVerified { address }).about(id));
             }
         }
         if target.staff {
-            unit.also(&event(permit, EventKind::StaffGranted, id, json!({})));
+            let granted = Detail::StaffGranted { because: None };
+            unit.also(&permit.event(granted).about(id));
         }
-        Ok((
-            id,
-            event(
-                permit,
-                EventKind::AccountCreated,
-                id,
-                json!({ "name": target.name.as_written(), "staff": target.staff }),
-            ),
-        ))
+        let created = Detail::AccountCreated {
+            name: target.name.as_written().to_owned(),
+            staff: target.staff,
+        };
+        Ok((id, permit.event(created).about(id)))
     }
 
     /// Sets a user's password, and ends what the old one began.
@@ -268,13 +256,10 @@ impl Accounts<'_> {
                 )
                 .await?;
         }
-        unit.commit(&event(
-            &permit,
-            EventKind::PasswordSet,
-            user.id,
-            json!({ "ended-sessions": ended }),
-        ))
-        .await?;
+        let set = Detail::PasswordSet {
+            ended_sessions: Some(ended),
+        };
+        unit.commit(&permit.event(set).about(user.id)).await?;
         Ok(())
     }
 
@@ -319,13 +304,10 @@ impl Accounts<'_> {
             .await?;
         self.tell_of_app(&mut unit, &permit, &user, MailKind::FactorAdded)
             .await?;
-        unit.commit(&event(
-            &permit,
-            EventKind::TotpEnrolled,
-            user.id,
-            json!({ "code-checked": step.is_some() }),
-        ))
-        .await?;
+        let detail = Detail::TotpEnrolled {
+            code_checked: step.is_some(),
+        };
+        unit.commit(&permit.event(detail).about(user.id)).await?;
         Ok(enrolled)
     }
 
@@ -343,7 +325,7 @@ impl Accounts<'_> {
         unit.remove_totp(user.id, false).await?;
         self.tell_of_app(&mut unit, &permit, &user, MailKind::FactorRemoved)
             .await?;
-        unit.commit(&event(&permit, EventKind::TotpRemoved, user.id, json!({})))
+        unit.commit(&permit.event(Detail::TotpRemoved).about(user.id))
             .await?;
         Ok(())
     }
@@ -373,23 +355,6 @@ impl Accounts<'_> {
 }
 
 /// The audit event of a permitted change to an account.
-pub(crate) fn event<T>(
-    permit: &Permit<T>,
-    kind: EventKind,
-    user: UserId,
-    detail: serde_json::Value,
-) -> AuditEvent {
-    AuditEvent {
-        at: permit.at(),
-        kind,
-        actor: permit.actor().clone(),
-        user: Some(user),
-        project: None,
-        decision: Some(permit.decision()),
-        detail,
-    }
-}
-
 /// Somebody who proved by a mailed link to be this user, for this request alone.
 pub(crate) fn person(user: &UserRow, password_state: PasswordState) -> Caller {
     let assurance = Assurance {

@@ -9,14 +9,12 @@ mod range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gate::recorder::actor_of;
 use gate::{Page, Reason, RefusalKind};
-use model::audit::{AuditEvent, EventKind};
+use model::audit::Detail;
 use model::{Caller, CredentialKind, PasswordState, UserId};
 use moka::future::Cache;
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, StatusCode, Url};
-use serde_json::json;
 use storage::Secret;
 
 use crate::password_change::Passwords;
@@ -272,15 +270,10 @@ impl Passwords<'_> {
             None => recorder.wants_refusal(attempt, &Caller::anonymous(), action),
         };
         if is_recorded {
-            let event = AuditEvent {
-                at: attempt.at,
-                kind: EventKind::BreachCheckUnavailable,
-                actor: actor_of(attempt, &Caller::anonymous()),
-                user,
-                project: None,
-                decision: Some(attempt.id),
-                detail: json!({ "action": action.as_str() }),
+            let unavailable = Detail::BreachCheckUnavailable {
+                action: action.into(),
             };
+            let event = attempt.event(&Caller::anonymous(), unavailable).about(user);
             recorder
                 .audit(event)
                 .await

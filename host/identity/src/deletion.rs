@@ -2,13 +2,11 @@
 
 use gate::{Permit, Target, TargetFacts};
 use model::Action;
-use model::audit::EventKind;
+use model::audit::Detail;
 use model::mail::{Mail, MailKind};
-use serde_json::json;
 use storage::{Conflict, StorageError};
 
 use crate::accounts::Accounts;
-use crate::accounts::event;
 use crate::accounts::notices::{at, device, enqueue, remote_address};
 use crate::{Account, AccountError, AccountView};
 
@@ -76,13 +74,11 @@ impl Accounts<'_> {
         for address in mailbox.verified() {
             enqueue(&mut unit, &mail, Some(user), Some(address), permit.at()).await?;
         }
-        unit.commit(&event(
-            &permit,
-            EventKind::AccountDeleted,
-            user,
-            json!({ "name": row.name.as_written(), "reason": reason }),
-        ))
-        .await?;
+        let deleted = Detail::AccountDeleted {
+            name: row.name.as_written().to_owned(),
+            reason: reason.clone(),
+        };
+        unit.commit(&permit.event(deleted).about(user)).await?;
         Ok(())
     }
 }

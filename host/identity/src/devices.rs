@@ -13,14 +13,13 @@ pub use again::MailAgain;
 
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use gate::{Attempt, Permit, Refusal, Target, TargetFacts};
-use model::audit::{Actor, AuditEvent, EventKind};
+use model::audit::{Actor, AuditEvent, Detail};
 use model::mail::{Mail, MailField, MailKind};
 use model::{
     Action, Assurance, Caller, CredentialKind, DeviceKind, LinkPurpose, Principal, Timestamp,
     UserId, UserName,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use storage::devices::DeviceRow;
 use storage::links::{LinkRow, NewLink};
 use storage::users::UserRow;
@@ -406,15 +405,13 @@ impl Devices<'_> {
             };
             mailbox.tell(&mut unit, &Mail::new(kind, words), at).await?;
         }
-        let event = AuditEvent {
-            at,
-            kind: EventKind::DeviceUnrecognized,
-            actor,
-            user: Some(user.id),
-            project: None,
-            decision: Some(attempt.id),
-            detail: json!({ "mailed": is_mailed, "kind": device.kind.as_str() }),
+        let unrecognized = Detail::DeviceUnrecognized {
+            mailed: is_mailed,
+            kind: device.kind.into(),
         };
+        let event = AuditEvent::new(at, actor, unrecognized)
+            .about(user.id)
+            .decided_by(attempt.id);
         unit.commit(&event).await?;
         Ok(())
     }
@@ -517,13 +514,10 @@ impl Devices<'_> {
         if taken.is_none() || !unit.confirm_device(*user, device, permit.at()).await? {
             return Ok(false);
         }
-        unit.commit(&crate::accounts::event(
-            permit,
-            EventKind::DeviceConfirmed,
-            *user,
-            json!({ "kind": kind.as_str() }),
-        ))
-        .await?;
+        let confirmed = Detail::DeviceConfirmed {
+            kind: (*kind).into(),
+        };
+        unit.commit(&permit.event(confirmed).about(*user)).await?;
         Ok(true)
     }
 
@@ -570,14 +564,11 @@ impl Devices<'_> {
         if !unit.drop_device(user, &device).await? {
             return Ok(false);
         }
-        let detail = json!({ "kind": row.kind.as_str(), "host": row.host });
-        unit.commit(&crate::accounts::event(
-            &permit,
-            EventKind::DeviceForgotten,
-            user,
-            detail,
-        ))
-        .await?;
+        let forgotten = Detail::DeviceForgotten {
+            kind: row.kind.into(),
+            host: row.host,
+        };
+        unit.commit(&permit.event(forgotten).about(user)).await?;
         Ok(true)
     }
 

@@ -20,13 +20,11 @@ mod tests;
 
 use gate::Permit;
 use gate::demands::Demand;
-use model::audit::EventKind;
+use model::audit::Detail;
 use model::{Action, CredentialKind, Factor, SessionId, Timestamp, UserId};
-use serde_json::json;
 use storage::StorageError;
 use storage::users::UserRow;
 
-use crate::accounts::event;
 use crate::limits::{Known, Taken};
 use crate::{Account, AccountView, limits};
 
@@ -214,13 +212,15 @@ impl Factors<'_> {
         factor: Factor,
         why: &'static str,
     ) -> Result<(), StorageError> {
-        let method = CredentialKind::Session.as_str();
-        let detail = json!({ "method": method, "second-factor": factor.as_str(), "reason": why, "action": action.as_str() });
+        let failed = Detail::AuthenticationFailed {
+            method: CredentialKind::Session.into(),
+            second_factor: Some(factor.into()),
+            reason: why.to_owned(),
+            action: action.into(),
+            route: None,
+        };
         self.storage()
-            .record_log(
-                &[],
-                &[event(permit, EventKind::AuthenticationFailed, user, detail)],
-            )
+            .record_log(&[], &[permit.event(failed).about(user)])
             .await
     }
 

@@ -281,3 +281,6 @@ fn entry(user: UserId, rows: &[AuditRow], names: &Names) -> Option<HistoryEntry>
         detail,
     })
 }
+
+#[cfg(test)]
+mod tests;

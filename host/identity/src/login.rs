@@ -8,15 +8,14 @@
 pub(crate) mod second_factor;
 
 use data_encoding::HEXLOWER;
-use gate::recorder::actor_of;
 use gate::{Attempt, Permit, Refusal, RefusalKind};
-use model::audit::{AuditEvent, EventKind};
+use model::audit::Detail;
+use model::audit::detail::SecondStep;
 use model::{
     Action, Assurance, Caller, CeremonyKind, CredentialKind, DeviceKind, Factor, FactorUse,
     PasswordState, Principal, Timestamp, UserName,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use sha2::{Digest, Sha256};
 use storage::ceremonies::NewCeremony;
 use storage::users::UserRow;
@@ -461,15 +460,10 @@ impl Logins<'_> {
         user: &UserRow,
     ) -> Result<(), StorageError> {
         let UseCase { gate, attempt, .. } = *case;
-        let event = AuditEvent {
-            at: attempt.at,
-            kind: EventKind::PasswordBreached,
-            actor: actor_of(attempt, caller),
-            user: Some(user.id),
-            project: None,
-            decision: Some(attempt.id),
-            detail: json!({ "action": ACTION.as_str() }),
+        let breached = Detail::PasswordBreached {
+            action: ACTION.into(),
         };
+        let event = attempt.event(caller, breached).about(user.id);
         if gate
             .recorder()
             .wants_authentication(attempt, caller, ACTION)
@@ -489,15 +483,13 @@ impl Logins<'_> {
         assurance: Assurance,
     ) -> Result<Secret<String>, StorageError> {
         let UseCase { gate, attempt, .. } = *case;
-        let event = AuditEvent {
-            at: attempt.at,
-            kind: EventKind::AuthenticationSucceeded,
-            actor: actor_of(attempt, caller),
-            user: Some(user.id),
-            project: None,
-            decision: Some(attempt.id),
-            detail: json!({ "method": CredentialKind::Session.as_str(), "second-factor": "pending", "action": ACTION.as_str(), "route": attempt.route }),
+        let succeeded = Detail::AuthenticationSucceeded {
+            method: CredentialKind::Session.into(),
+            second_factor: SecondStep::Pending,
+            action: ACTION.into(),
+            route: attempt.route.to_owned(),
         };
+        let event = attempt.event(caller, succeeded).about(user.id);
         if gate
             .recorder()
             .wants_authentication(attempt, caller, ACTION)

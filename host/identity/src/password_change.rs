@@ -1,15 +1,13 @@
 //! A new password for somebody who knows the old one.
 
 use gate::{Refusal, Target, TargetFacts};
-use model::audit::EventKind;
+use model::audit::Detail;
 use model::mail::{Mail, MailKind};
 use model::{Action, Assurance, Caller, LinkPurpose, SessionId, UserId};
-use serde_json::json;
 use storage::sessions::Proven;
 use storage::users::UserRow;
 use storage::{Secret, SecretHash, StorageError, UnitOfWork};
 
-use crate::accounts::event;
 use crate::accounts::notices::{at, device, remote_address};
 use crate::opaque;
 use crate::passwords::{Busy, NotHashed, UnsuitablePassword};
@@ -163,13 +161,10 @@ impl Passwords<'_> {
         mailbox
             .tell(&mut unit, &Mail::new(MailKind::PasswordChanged, words), now)
             .await?;
-        unit.commit(&event(
-            &permit,
-            EventKind::PasswordSet,
-            target.user,
-            json!({ "ended-sessions": ended }),
-        ))
-        .await?;
+        let set = Detail::PasswordSet {
+            ended_sessions: Some(ended),
+        };
+        unit.commit(&permit.event(set).about(target.user)).await?;
         Ok(started)
     }
 

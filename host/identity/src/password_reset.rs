@@ -5,20 +5,19 @@
 //! primary address as it is stored, never to what was typed, and only once that is verified.
 
 use gate::{Refusal, Target, TargetFacts};
-use model::audit::{AuditEvent, EventKind};
+use model::audit::Detail;
 use model::email::comparable;
 use model::mail::{Mail, MailField, MailKind};
 use model::text::is_plain_line;
 use model::{
     Action, Caller, CredentialKind, EmailAddress, LinkPurpose, Timestamp, UserId, UserName,
 };
-use serde_json::json;
 use storage::links::NewLink;
 use storage::users::UserRow;
 use storage::{Secret, SecretHash, StorageError, UnitOfWork};
 
 use crate::accounts::notices::{Mailbox, at, device, enqueue, remote_address};
-use crate::accounts::{event, is_there, person, standing_primary};
+use crate::accounts::{is_there, person, standing_primary};
 use crate::limits;
 use crate::opaque;
 use crate::password_change::PasswordProblem;
@@ -203,17 +202,12 @@ impl Passwords<'_> {
             now,
         )
         .await?;
-        let detail = json!({ "mailed": recipient.is_some(), "known": id.is_some(), "often": !is_rarely_asked_for });
-        unit.commit(&AuditEvent {
-            user: id,
-            ..event(
-                permit,
-                EventKind::PasswordResetRequested,
-                UserId::new(),
-                detail,
-            )
-        })
-        .await?;
+        let requested = Detail::PasswordResetRequested {
+            mailed: recipient.is_some(),
+            known: id.is_some(),
+            often: !is_rarely_asked_for,
+        };
+        unit.commit(&permit.event(requested).about(id)).await?;
         Ok(())
     }
 
@@ -347,13 +341,10 @@ impl Passwords<'_> {
             )
             .await?;
         }
-        unit.commit(&event(
-            &permit,
-            EventKind::PasswordReset,
-            target.user,
-            json!({ "ended-sessions": ended }),
-        ))
-        .await?;
+        let reset = Detail::PasswordReset {
+            ended_sessions: ended,
+        };
+        unit.commit(&permit.event(reset).about(target.user)).await?;
         Ok(known_by)
     }
 

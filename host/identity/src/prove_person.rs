@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use gate::Refusal;
-use model::audit::{Actor, AuditEvent, EventKind};
+use model::audit::{AuditEvent, Detail};
 use model::email::comparable;
 use model::{
     Action, Assurance, Caller, CredentialKind, DeviceKind, EmailAddress, Factor, FactorUse,
@@ -568,16 +568,8 @@ impl Proofs<'_> {
                 // Set anew in this very moment; that one counts.
                 return Ok(false);
             }
-            let event = AuditEvent {
-                at: self.now(),
-                kind: EventKind::PasswordRehashed,
-                actor: Actor::System,
-                user: Some(user),
-                project: None,
-                decision: None,
-                detail: serde_json::json!({}),
-            };
-            unit.commit(&event).await.map(|_| true)
+            let rehashed = AuditEvent::of_server(self.now(), Detail::PasswordRehashed);
+            unit.commit(&rehashed.about(user)).await.map(|_| true)
         };
         match replace.await {
             Ok(replaced) => replaced.then_some(hash),

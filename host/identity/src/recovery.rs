@@ -2,19 +2,18 @@
 //! what comes of it is a link to the account's own address.
 
 use gate::{Permit, Refusal, Target, TargetFacts};
-use model::audit::{Actor, AuditEvent, EventKind};
+use model::audit::{Actor, AuditEvent, Detail};
 use model::mail::{Mail, MailField, MailKind};
 use model::{
     Action, LinkPurpose, PasswordDisabled, PasswordState, RecoveryId, Timestamp, UserId, UserName,
 };
-use serde_json::json;
 use storage::links::NewLink;
 use storage::recoveries::{NewRecovery, RecoveryOutcome, RecoveryRow};
 use storage::users::UserRow;
 use storage::{Conflict, SecretHash, StorageError};
 
 use crate::accounts::notices::{Mailbox, at, enqueue, to_the_second};
-use crate::accounts::{event, person};
+use crate::accounts::person;
 use crate::limits::{self, TooMany};
 use crate::password_reset::LINK_LIFETIME;
 use crate::request::RequestContext;
@@ -267,9 +266,13 @@ impl Recoveries<'_> {
         for address in mailbox.verified() {
             enqueue(&mut unit, &mail, Some(user.id), Some(address), now).await?;
         }
-        let detail = json!({ "recovery": id.to_string(), "by": started_by, "reason": reason, "effective-at": to_the_second(effective_at) });
-        unit.commit(&event(&permit, EventKind::RecoveryStarted, user.id, detail))
-            .await?;
+        let started = Detail::RecoveryStarted {
+            recovery: id.into(),
+            by: started_by,
+            reason: reason.to_owned(),
+            effective_at: to_the_second(effective_at),
+        };
+        unit.commit(&permit.event(started).about(user.id)).await?;
         Ok(id)
     }
 
@@ -458,14 +461,11 @@ impl Recoveries<'_> {
         for address in mailbox.verified() {
             enqueue(&mut unit, &mail, Some(user.id), Some(address), permit.at()).await?;
         }
-        let detail = json!({ "recovery": recovery.id.to_string(), "by": by });
-        unit.commit(&event(
-            permit,
-            EventKind::RecoveryCancelled,
-            user.id,
-            detail,
-        ))
-        .await?;
+        let cancelled = Detail::RecoveryCancelled {
+            recovery: recovery.id.into(),
+            by: by.to_owned(),
+        };
+        unit.commit(&permit.event(cancelled).about(user.id)).await?;
         Ok(())
     }
 
@@ -534,17 +534,14 @@ impl Recoveries<'_> {
                 now,
             )
             .await?;
-        let detail = json!({ "recovery": recovery.id.to_string(), "removed-totp": had_totp, "removed-keys": keys, "ended-sessions": ended });
-        let completed = AuditEvent {
-            at: now,
-            kind: EventKind::RecoveryCompleted,
-            actor: Actor::System,
-            user: Some(user.id),
-            project: None,
-            decision: None,
-            detail,
+        let completed = Detail::RecoveryCompleted {
+            recovery: recovery.id.into(),
+            removed_totp: had_totp,
+            removed_keys: keys,
+            ended_sessions: ended,
         };
-        unit.commit(&completed).await?;
+        unit.commit(&AuditEvent::of_server(now, completed).about(user.id))
+            .await?;
         Ok(true)
     }
 }

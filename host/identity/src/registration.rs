@@ -14,7 +14,8 @@
 //! first member of staff counts on.
 
 use gate::{Attempt, Permit, Refusal, Target, TargetFacts};
-use model::audit::{Actor, AuditEvent, EventKind};
+use model::audit::detail::Registration;
+use model::audit::{AuditEvent, Detail};
 use model::email::comparable;
 use model::mail::{Mail, MailField, MailKind};
 use model::{
@@ -26,7 +27,6 @@ use storage::links::NewLink;
 use storage::users::NewUser;
 use storage::{Conflict, Secret, SecretHash, StorageError};
 
-use crate::accounts::event;
 use crate::accounts::notices::{enqueue, remote_address};
 use crate::limits;
 use crate::opaque;
@@ -413,17 +413,13 @@ impl Registrations<'_> {
         .await?;
         let owner = owner.map(|owner| owner.id);
         enqueue(&mut unit, &mail, owner, Some(recipient), permit.at()).await?;
-        let detail = json!({ "name": target.user_name.as_written(), "address": target.email, "mail": mail.kind.as_str() });
-        unit.commit(&AuditEvent {
-            user: owner,
-            ..event(
-                &permit,
-                EventKind::RegistrationRequested,
-                UserId::new(),
-                detail,
-            )
-        })
-        .await?;
+        let who = Registration::Stranger {
+            name: target.user_name.as_written().to_owned(),
+            address: target.email.clone(),
+            mail: mail.kind.into(),
+        };
+        let requested = Detail::RegistrationRequested { who };
+        unit.commit(&permit.event(requested).about(owner)).await?;
         Ok(())
     }
 
@@ -499,8 +495,11 @@ impl Registrations<'_> {
             .ok_or(ConfirmProblem::UnknownLink)?;
         // The link proves whose the address is; whoever only claimed it gives way.
         if let Some(claimant) = unit.release_unverified_email(&target.email).await? {
-            let detail = json!({ "address": target.email, "because": "another account verified the address" });
-            unit.also(&event(&permit, EventKind::EmailRemoved, claimant, detail));
+            let removed = Detail::EmailRemoved {
+                address: target.email.clone(),
+                because: Some("another account verified the address".to_owned()),
+            };
+            unit.also(&permit.event(removed).about(claimant));
         }
         unit.create_user(&NewUser {
             id,
@@ -513,22 +512,23 @@ impl Registrations<'_> {
         unit.verify_email(id, &target.email, at).await?;
         unit.set_password_hash(id, target.password_hash.expose(), at)
             .await?;
-        for kind in [EventKind::EmailAdded, EventKind::EmailVerified] {
-            unit.also(&event(
-                &permit,
-                kind,
-                id,
-                json!({ "address": target.email }),
-            ));
+        let address = target.email.clone();
+        for detail in [
+            Detail::EmailAdded {
+                address: address.clone(),
+            },
+            Detail::EmailVerified { address },
+            Detail::PasswordSet {
+                ended_sessions: None,
+            },
+        ] {
+            unit.also(&permit.event(detail).about(id));
         }
-        unit.also(&event(&permit, EventKind::PasswordSet, id, json!({})));
-        unit.commit(&event(
-            &permit,
-            EventKind::AccountCreated,
-            id,
-            json!({ "name": target.user_name.as_written(), "staff": false }),
-        ))
-        .await?;
+        let created = Detail::AccountCreated {
+            name: target.user_name.as_written().to_owned(),
+            staff: false,
+        };
+        unit.commit(&permit.event(created).about(id)).await?;
         Ok(target.user_name.clone())
     }
 
@@ -596,17 +596,11 @@ impl Registrations<'_> {
         unit.take_link(&target.link, LinkPurpose::Registration, self.now())
             .await?
             .ok_or(ConfirmProblem::UnknownLink)?;
-        let detail = json!({ "name": target.user_name.as_written(), "address": target.email });
-        unit.commit(&AuditEvent {
-            user: None,
-            ..event(
-                &permit,
-                EventKind::RegistrationDiscarded,
-                UserId::new(),
-                detail,
-            )
-        })
-        .await?;
+        let discarded = Detail::RegistrationDiscarded {
+            name: target.user_name.as_written().to_owned(),
+            address: target.email.clone(),
+        };
+        unit.commit(&permit.event(discarded)).await?;
         Ok(())
     }
 
@@ -629,17 +623,9 @@ impl Registrations<'_> {
             expires_at: at.plus_ms(LINK_MS),
         })
         .await?;
-        let detail = json!({ "first-user": true });
-        let event = AuditEvent {
-            at,
-            kind: EventKind::RegistrationRequested,
-            actor: Actor::System,
-            user: None,
-            project: None,
-            decision: None,
-            detail,
-        };
-        unit.commit(&event).await?;
+        let who = Registration::FirstUser;
+        let requested = Detail::RegistrationRequested { who };
+        unit.commit(&AuditEvent::of_server(at, requested)).await?;
         Ok(Some(secret))
     }
 
@@ -703,9 +689,11 @@ impl Registrations<'_> {
         unit.drop_links_for(LinkPurpose::FirstUser).await?;
         // An address that somebody only claimed is not theirs to keep.
         if let Some(claimant) = unit.release_unverified_email(&target.email).await? {
-            let detail =
-                json!({ "address": target.email, "because": "the first member of staff has it" });
-            unit.also(&event(&permit, EventKind::EmailRemoved, claimant, detail));
+            let removed = Detail::EmailRemoved {
+                address: target.email.clone(),
+                because: Some("the first member of staff has it".to_owned()),
+            };
+            unit.also(&permit.event(removed).about(claimant));
         }
         unit.add_email(id, &target.email, at).await.map_err(taken)?;
         unit.set_password_hash(id, target.password_hash.expose(), at)
@@ -714,26 +702,24 @@ impl Registrations<'_> {
             .emails()
             .mail_verification(&mut unit, id, &target.user_name, &target.email, at)
             .await?;
-        unit.also(&event(
-            &permit,
-            EventKind::EmailAdded,
-            id,
-            json!({ "address": target.email }),
-        ));
-        unit.also(&event(&permit, EventKind::PasswordSet, id, json!({})));
-        unit.also(&event(
-            &permit,
-            EventKind::StaffGranted,
-            id,
-            json!({ "because": "the first user" }),
-        ));
-        unit.commit(&event(
-            &permit,
-            EventKind::AccountCreated,
-            id,
-            json!({ "name": target.user_name.as_written(), "staff": true }),
-        ))
-        .await?;
+        for detail in [
+            Detail::EmailAdded {
+                address: target.email.clone(),
+            },
+            Detail::PasswordSet {
+                ended_sessions: None,
+            },
+            Detail::StaffGranted {
+                because: Some("the first user".to_owned()),
+            },
+        ] {
+            unit.also(&permit.event(detail).about(id));
+        }
+        let created = Detail::AccountCreated {
+            name: target.user_name.as_written().to_owned(),
+            staff: true,
+        };
+        unit.commit(&permit.event(created).about(id)).await?;
         Ok(target.user_name.clone())
     }
 }

@@ -8,11 +8,9 @@
 //! or through [`UseCase::audit_failure`], so it is recorded, and a [`Stop`] that no entry point
 //! answers does not compile: it is no public type.
 
-use gate::recorder::actor_of;
 use gate::{Attempt, Gate, Permit, Refusal, RefusalKind, Target};
-use model::audit::{AuditEvent, EventKind};
-use model::{Action, Assurance, Caller, CredentialKind, Factor, Principal, UserId};
-use serde_json::json;
+use model::audit::Detail;
+use model::{Action, Assurance, Caller, CredentialKind, Principal, UserId};
 use storage::StorageError;
 
 use crate::limits::{Counter, Taken};
@@ -240,21 +238,14 @@ impl UseCase<'_> {
         if !is_wanted && named.is_none() {
             return;
         }
-        let event = AuditEvent {
-            at: attempt.at,
-            kind: EventKind::AuthenticationFailed,
-            actor: actor_of(attempt, &caller),
-            user,
-            project: None,
-            decision: Some(attempt.id),
-            detail: json!({
-                "method": failure.credential.as_str(),
-                "second-factor": failure.factor.map(Factor::as_str),
-                "reason": failure.why,
-                "action": action.as_str(),
-                "route": attempt.route,
-            }),
+        let failed = Detail::AuthenticationFailed {
+            method: failure.credential.into(),
+            second_factor: failure.factor.map(Into::into),
+            reason: failure.why.to_owned(),
+            action: action.into(),
+            route: Some(attempt.route.to_owned()),
         };
+        let event = attempt.event(&caller, failed).about(user);
         if !is_wanted {
             // Not waited for: the time of the answer must not tell that it names an account.
             recorder.note(event);
@@ -324,20 +315,20 @@ impl UseCase<'_> {
 
     /// Records a successful authentication.
     pub(crate) async fn audit_admission(&self, caller: &Caller) -> Result<(), Failure> {
-        let event = AuditEvent {
-            at: self.attempt.at,
-            kind: EventKind::AuthenticationSucceeded,
-            actor: actor_of(self.attempt, caller),
-            user: caller.user().map(|user| user.id),
-            project: None,
-            decision: Some(self.attempt.id),
-            detail: json!({
-                "method": caller.credential.as_str(),
-                "second-factor": caller.assurance.second_factor.map(|used| used.factor.as_str()),
-                "action": self.action.as_str(),
-                "route": self.attempt.route,
-            }),
+        let succeeded = Detail::AuthenticationSucceeded {
+            method: caller.credential.into(),
+            second_factor: caller
+                .assurance
+                .second_factor
+                .map(|used| used.factor)
+                .into(),
+            action: self.action.into(),
+            route: self.attempt.route.to_owned(),
         };
+        let event = self
+            .attempt
+            .event(caller, succeeded)
+            .about(caller.user().map(|user| user.id));
         self.gate
             .recorder()
             .audit(event)

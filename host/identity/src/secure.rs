@@ -1,15 +1,13 @@
 //! "This wasn't me": everything that lets somebody in is ended at once.
 
 use gate::{Permit, Target, TargetFacts};
-use model::audit::EventKind;
+use model::audit::Detail;
 use model::mail::{Mail, MailField, MailKind};
 use model::{Action, PasswordDisabled};
-use serde_json::json;
 use storage::StorageError;
 use storage::users::UserRow;
 
 use crate::accounts::Accounts;
-use crate::accounts::event;
 use crate::accounts::notices::{self, enqueue};
 use crate::accounts::standing_primary::masked;
 use crate::password_reset::LINK_LIFETIME;
@@ -130,9 +128,13 @@ impl Accounts<'_> {
             )
             .await?;
         }
-        let detail = json!({ "sessions": sessions, "tokens": tokens, "passkeys": passkeys, "mailed": recipient });
-        unit.commit(&event(&permit, EventKind::AccountSecured, id, detail))
-            .await?;
+        let secured = Detail::AccountSecured {
+            sessions,
+            tokens,
+            passkeys,
+            mailed: recipient.clone(),
+        };
+        unit.commit(&permit.event(secured).about(id)).await?;
         Ok(recipient.as_deref().map(masked))
     }
 

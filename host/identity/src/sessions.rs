@@ -4,18 +4,17 @@
 //! at the login and again at each step-up: none that anybody else could have known before
 //! ever counts.
 
-use gate::{Attempt, Permit, Target, TargetFacts, actor_of};
-use model::audit::{Actor, AuditEvent, EventKind};
+use gate::{Attempt, Permit, Target, TargetFacts};
+use model::audit::detail::{EndedSessions, LoginDevice, LoginMethod};
+use model::audit::{Actor, Detail};
 use model::{
     Action, Assurance, Caller, Factor, FactorUse, LinkPurpose, PasswordState, SessionId, Timestamp,
     UserId, UserName,
 };
-use serde_json::json;
 use storage::sessions::{NewSession, Proven, SessionRow};
 use storage::users::UserRow;
 use storage::{Conflict, Secret, StorageError, UnitOfWork};
 
-use crate::accounts::event;
 use crate::devices::Device;
 use crate::history::device_in_words;
 use crate::login::second_factor::Right;
@@ -194,15 +193,19 @@ impl Sessions<'_> {
         )
         .await?;
         unit.drop_ceremonies_before_sessions(user.id).await?;
-        let factor = assurance.second_factor.map(|used| used.factor.as_str());
-        let detail = json!({
-            "session": id.to_string(),
-            "method": if assurance.password_at.is_some() { "password" } else { "passkey" },
-            "second-factor": factor,
-            "device": if device.is_confirmed() { "known" } else { "new" },
-        });
-        unit.commit(&event(permit, EventKind::SessionStarted, user.id, detail))
-            .await?;
+        let started = Detail::SessionStarted {
+            session: id.into(),
+            method: match assurance.password_at {
+                Some(_) => LoginMethod::Password.into(),
+                None => LoginMethod::Passkey.into(),
+            },
+            second_factor: assurance.second_factor.map(|used| used.factor.into()),
+            device: match device.is_confirmed() {
+                true => LoginDevice::Known.into(),
+                false => LoginDevice::New.into(),
+            },
+        };
+        unit.commit(&permit.event(started).about(user.id)).await?;
         Ok(Ok(StartedSession {
             secret,
             session: id,
@@ -317,10 +320,12 @@ impl Sessions<'_> {
         if !unit.end_session(user, session).await? {
             return Ok(false);
         }
-        let detail =
-            json!({ "session": session.to_string(), "own": permit.session() == Some(session) });
-        unit.commit(&event(&permit, EventKind::SessionEnded, user, detail))
-            .await?;
+        let which = EndedSessions::One {
+            session: session.into(),
+            own: permit.session() == Some(session),
+        };
+        let ended = Detail::SessionEnded { which };
+        unit.commit(&permit.event(ended).about(user)).await?;
         Ok(true)
     }
 
@@ -340,16 +345,13 @@ impl Sessions<'_> {
         };
         let mut unit = self.storage().begin().await?;
         if unit.end_session(user.id, session).await? {
-            let event = AuditEvent {
-                at: attempt.at,
-                kind: EventKind::SessionEnded,
-                actor: actor_of(attempt, replaced),
-                user: Some(user.id),
-                project: None,
-                decision: Some(attempt.id),
-                detail: json!({ "session": session.to_string(), "replaced-by": by.session.to_string() }),
+            let which = EndedSessions::Replaced {
+                session: session.into(),
+                by: by.session.into(),
             };
-            unit.commit(&event).await?;
+            let ended = Detail::SessionEnded { which };
+            unit.commit(&attempt.event(replaced, ended).about(user.id))
+                .await?;
         }
         Ok(())
     }
@@ -363,9 +365,12 @@ impl Sessions<'_> {
         if ended == 0 {
             return Ok(0);
         }
-        let detail = json!({ "sessions": ended, "kept": except.map(|kept| kept.to_string()) });
-        unit.commit(&event(&permit, EventKind::SessionEnded, user, detail))
-            .await?;
+        let which = EndedSessions::AllBut {
+            sessions: ended,
+            kept: except.map(Into::into),
+        };
+        let detail = Detail::SessionEnded { which };
+        unit.commit(&permit.event(detail).about(user)).await?;
         Ok(ended)
     }
 

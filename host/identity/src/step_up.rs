@@ -4,14 +4,13 @@
 //! copied before does not rise with it, and the one who stepped up last has it alone.
 
 use gate::{Attempt, Permit, Refusal, Target, TargetFacts};
-use model::audit::EventKind;
+use model::audit::Detail;
+use model::audit::detail::ConfirmedBy;
 use model::{Action, Assurance, Caller, CredentialKind, FactorUse, SessionId};
-use serde_json::json;
 use storage::sessions::{SessionRow, SessionWithUser};
 use storage::users::UserRow;
 use storage::{Secret, SecretHash, StorageError};
 
-use crate::accounts::event;
 use crate::factors::KeyAnswer;
 use crate::factors::challenges::KeyBinding;
 use crate::limits::Known;
@@ -329,16 +328,16 @@ impl StepUps<'_> {
         {
             return Ok(Err(NotStarted::AccountChanged));
         }
-        let method = right.map_or("password", |right| right.factor.as_str());
-        let detail =
-            json!({ "session": permit.target().session.id().to_string(), "method": method });
-        unit.commit(&event(
-            permit,
-            EventKind::SessionSteppedUp,
-            current.user.id,
-            detail,
-        ))
-        .await?;
+        let stepped_up = Detail::SessionSteppedUp {
+            session: permit.target().session.id().into(),
+            method: right
+                .map_or(ConfirmedBy::Password, |right| {
+                    ConfirmedBy::Factor(right.factor)
+                })
+                .into(),
+        };
+        unit.commit(&permit.event(stepped_up).about(current.user.id))
+            .await?;
         Ok(Ok(secret))
     }
 }

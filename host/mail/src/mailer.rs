@@ -8,10 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lettre::message::Mailbox;
-use model::audit::{Actor, AuditEvent, EventKind};
+use model::audit::{AuditEvent, Detail};
 use model::email::comparable;
 use model::{Clock, Mail, MailField, MailId, MailKind, Timestamp};
-use serde_json::json;
 use storage::outbox::OutboxRow;
 use storage::{Storage, StorageError};
 
@@ -332,16 +331,13 @@ impl Mailer {
     /// Ends a mail that can never be delivered, and records that.
     async fn give_up(&self, row: &OutboxRow, why: &str) -> Result<(), StorageError> {
         let now = self.inner.clock.now();
-        let event = AuditEvent {
-            at: now,
-            kind: EventKind::MailFailed,
-            actor: Actor::System,
-            user: row.user,
-            project: None,
-            decision: None,
-            // Without the recipient: events are kept permanently, and the user is named.
-            detail: json!({ "mail": row.id.to_string(), "kind": row.mail.kind.as_str(), "reason": why, "written-at": row.created_at.to_string() }),
+        let detail = Detail::MailFailed {
+            mail: row.id.into(),
+            kind: row.mail.kind.into(),
+            reason: why.to_owned(),
+            written_at: row.created_at.to_string(),
         };
+        let event = AuditEvent::of_server(now, detail).about(row.user);
         let mut unit = self.inner.storage.begin().await?;
         if !unit.mail_failed(row, now, why).await? {
             // Another server has taken or sent it since.

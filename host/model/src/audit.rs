@@ -1,83 +1,16 @@
-//! What is remembered of a change or a refusal. One list of kinds; storage writes an
-//! event in the same transaction as the change it tells of.
+//! What is remembered of a change or a refusal. One list of kinds with what each says
+//! ([`detail`]); storage writes an event in the same transaction as the change it tells of.
 
+pub mod detail;
+mod field;
+mod parts;
+
+use crate::caller::Caller;
 use crate::id::{DecisionId, ProjectId, TokenId, UserId};
 use crate::time::Timestamp;
 
-crate::project::words! {
-    /// What happened.
-    EventKind {
-        AccountCreated = "account:created",
-        AccountDisabled = "account:disabled",
-        AccountEnabled = "account:enabled",
-        PasswordSet = "account:password:set",
-        PasswordRehashed = "account:password:rehashed",
-        PasswordDisabled = "account:password:disabled",
-        TotpEnrolled = "account:totp:enrolled",
-        TotpRemoved = "account:totp:removed",
-        EmailAdded = "account:email:added",
-        EmailVerified = "account:email:verified",
-        EmailPromoted = "account:email:promoted",
-        EmailRemoved = "account:email:removed",
-        EmailConverted = "account:email:converted",
-        StaffGranted = "account:staff:granted",
-        StaffRevoked = "account:staff:revoked",
-        AccountDeleted = "account:deleted",
-        AccountSecured = "account:secured",
-        PasswordResetRequested = "account:password:reset-requested",
-        PasswordReset = "account:password:reset",
-        PasswordBreached = "account:password:breached",
-        BreachCheckUnavailable = "account:password:breach-check-unavailable",
-        RegistrationRequested = "account:registration-requested",
-        RegistrationDiscarded = "account:registration-discarded",
-        RecoveryCodesGenerated = "account:recovery-codes:generated",
-        RecoveryCodesConfirmed = "account:recovery-codes:confirmed",
-        RecoveryCodeUsed = "account:recovery-codes:used",
-        KeyEnrolled = "account:key:enrolled",
-        KeyRenamed = "account:key:renamed",
-        KeyRemoved = "account:key:removed",
-        DeviceUnrecognized = "account:device:unrecognized",
-        DeviceConfirmed = "account:device:confirmed",
-        DeviceForgotten = "account:device:forgotten",
-        SessionStarted = "session:started",
-        SessionSteppedUp = "session:stepped-up",
-        SessionEnded = "session:ended",
-        RecoveryStarted = "account:recovery:started",
-        RecoveryCancelled = "account:recovery:cancelled",
-        RecoveryCompleted = "account:recovery:completed",
-        MailRequested = "mail:requested",
-        MailFailed = "mail:failed",
-        AuthenticationSucceeded = "authentication:succeeded",
-        AuthenticationFailed = "authentication:failed",
-        AuthenticationSetAside = "authentication:set-aside",
-        TokenCreated = "token:created",
-        TokenRevoked = "token:revoked",
-        RoleGranted = "role:granted",
-        RoleRevoked = "role:revoked",
-        ProjectCreated = "project:created",
-        ProjectConfigured = "project:configured",
-        ProjectStatusChanged = "project:status:changed",
-        FileUploaded = "file:uploaded",
-        FileStaged = "file:staged",
-        ReleasePublished = "release:published",
-        ReleaseRejected = "release:rejected",
-        ReleaseYanked = "release:yanked",
-        ReleaseUnyanked = "release:unyanked",
-        ReleaseDeleted = "release:deleted",
-        FileDeleted = "file:deleted",
-        ProjectDeleted = "project:deleted",
-        RequestRefused = "request:refused",
-        RefusalsCounted = "request:refusals:counted",
-        DecisionsCounted = "request:decisions:counted",
-        AuthenticationsCounted = "authentication:counted",
-        PolicyModuleAdded = "policy-module:added",
-        PolicySetAdded = "policy-set:added",
-        PolicySetActivated = "policy-set:activated",
-        PolicySetRolledBack = "policy-set:rolled-back",
-        PolicySetFailed = "policy-set:failed",
-        OrphansSwept = "storage:orphans:swept",
-    }
-}
+pub use detail::{Detail, EventKind};
+pub use field::Word;
 
 /// Who did it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,6 +28,46 @@ pub enum Actor {
     System,
 }
 
+impl Actor {
+    /// A caller, from where a request came.
+    pub fn of(caller: &Caller, remote_address: String, user_agent: String) -> Self {
+        Self::Caller {
+            user: caller.user().map(|user| user.id),
+            token: caller.token_id(),
+            remote_address,
+            user_agent,
+        }
+    }
+
+    /// The user who acted, if it is one.
+    pub fn user(&self) -> Option<UserId> {
+        match self {
+            Self::Caller { user, .. } => *user,
+            Self::CommandLine { .. } | Self::System => None,
+        }
+    }
+
+    /// The token that was used, if one was.
+    pub fn token(&self) -> Option<TokenId> {
+        match self {
+            Self::Caller { token, .. } => *token,
+            Self::CommandLine { .. } | Self::System => None,
+        }
+    }
+
+    /// Address and program (its `User-Agent`), of whoever came over the network.
+    pub fn place(&self) -> Option<(&str, &str)> {
+        match self {
+            Self::Caller {
+                remote_address,
+                user_agent,
+                ..
+            } => Some((remote_address, user_agent)),
+            Self::CommandLine { .. } | Self::System => None,
+        }
+    }
+}
+
 /// One event.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AuditEvent {
@@ -110,3 +83,50 @@ pub struct AuditEvent {
     /// More, as a JSON object. Never a secret.
     pub detail: serde_json::Value,
 }
+
+impl AuditEvent {
+    /// What somebody did, about nobody yet and decided by nothing.
+    pub fn new(at: Timestamp, actor: Actor, detail: Detail) -> Self {
+        Self {
+            at,
+            kind: detail.kind(),
+            actor,
+            user: None,
+            project: None,
+            decision: None,
+            detail: detail.to_json(),
+        }
+    }
+
+    /// What the server did by itself.
+    pub fn of_server(at: Timestamp, detail: Detail) -> Self {
+        Self::new(at, Actor::System, detail)
+    }
+
+    /// The same, about this user, if it is about one.
+    pub fn about(self, user: impl Into<Option<UserId>>) -> Self {
+        Self {
+            user: user.into(),
+            ..self
+        }
+    }
+
+    /// The same, about this project, if it is about one.
+    pub fn in_project(self, project: impl Into<Option<ProjectId>>) -> Self {
+        Self {
+            project: project.into(),
+            ..self
+        }
+    }
+
+    /// The same, allowed or refused by this decision.
+    pub fn decided_by(self, decision: DecisionId) -> Self {
+        Self {
+            decision: Some(decision),
+            ..self
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,5 @@
-//! What a user proves themselves with: a browser or a command line, known again by a secret.
+//! What a user proves themselves with: a browser or a command line, known again by a secret, or
+//! a key.
 
 crate::project::words! {
     /// Which of the two it is. A secret that makes one known makes no other known.
@@ -7,5 +8,15 @@ crate::project::words! {
         Browser = "browser",
         /// A program that sends password and code with a call, by a field of that call.
         CommandLine = "command-line",
+    }
+}
+
+crate::project::words! {
+    /// What a key is used as.
+    KeyKind {
+        /// A second factor beside the password.
+        SecurityKey = "security-key",
+        /// A login by itself: the authenticator knows the person.
+        Passkey = "passkey",
     }
 }

@@ -40,7 +40,7 @@ pub use caller::{
 pub use caveat::{Caveat, CaveatFailure};
 pub use ceremony::CeremonyKind;
 pub use contact::Contact;
-pub use device::DeviceKind;
+pub use device::{DeviceKind, KeyKind};
 pub use email::{EmailAddress, InvalidEmailAddress};
 pub use file::{Digests, FileKind};
 pub use id::{

@@ -3,7 +3,7 @@
 mod notices;
 
 use gate::{Permit, SettingError};
-use model::audit::{AuditEvent, EventKind};
+use model::audit::Detail;
 use model::{Caller, Factors, ProjectStatus, Role, UserId, UserName};
 use serde_json::{Map, Value};
 use storage::{Conflict, StorageError, UnitOfWork};
@@ -206,16 +206,13 @@ impl Registry {
         if replaced != Some(role) {
             notices.enqueue(&mut unit, permit.at()).await?;
         }
-        let event = AuditEvent {
-            at: permit.at(),
-            kind: EventKind::RoleGranted,
-            actor: permit.actor().clone(),
-            user: Some(user),
-            project: Some(row.id),
-            decision: Some(permit.decision()),
-            detail: serde_json::json!({ "user": user_name.as_written(), "before": replaced.map(Role::as_str), "after": role.as_str() }),
+        let granted = Detail::RoleGranted {
+            user: user_name.as_written().to_owned(),
+            before: replaced.map(Into::into),
+            after: role.into(),
         };
-        unit.commit(&event).await?;
+        unit.commit(&permit.event(granted).about(user).in_project(row.id))
+            .await?;
         Ok(replaced)
     }
 
@@ -248,16 +245,12 @@ impl Registry {
             return Err(overtaken(project));
         }
         notices.enqueue(&mut unit, permit.at()).await?;
-        let event = AuditEvent {
-            at: permit.at(),
-            kind: EventKind::RoleRevoked,
-            actor: permit.actor().clone(),
-            user: Some(user),
-            project: Some(row.id),
-            decision: Some(permit.decision()),
-            detail: serde_json::json!({ "user": user_name.as_written(), "before": had.as_str() }),
+        let revoked = Detail::RoleRevoked {
+            user: user_name.as_written().to_owned(),
+            before: had.into(),
         };
-        unit.commit(&event).await?;
+        unit.commit(&permit.event(revoked).about(user).in_project(row.id))
+            .await?;
         Ok(had)
     }
 
@@ -284,16 +277,13 @@ impl Registry {
         let mut unit = self.begin(&permit, project).await?;
         unit.set_project_settings(row.id, policy, settings, permit.at())
             .await?;
-        let event = AuditEvent {
-            at: permit.at(),
-            kind: EventKind::ProjectConfigured,
-            actor: permit.actor().clone(),
-            user: None,
-            project: Some(row.id),
-            decision: Some(permit.decision()),
-            detail: serde_json::json!({ "policy": policy, "settings": settings, "before": project.settings.get(policy) }),
+        let configured = Detail::ProjectConfigured {
+            policy: policy.clone(),
+            settings: Value::Object(settings.clone()),
+            before: project.settings.get(policy).cloned(),
         };
-        unit.commit(&event).await?;
+        unit.commit(&permit.event(configured).in_project(row.id))
+            .await?;
         self.inner.cache.forget(&project.normalized);
         Ok(())
     }
@@ -319,16 +309,13 @@ impl Registry {
         let mut unit = self.begin(&permit, project).await?;
         unit.set_project_status(row.id, *status, reason.as_deref())
             .await?;
-        let event = AuditEvent {
-            at: permit.at(),
-            kind: EventKind::ProjectStatusChanged,
-            actor: permit.actor().clone(),
-            user: None,
-            project: Some(row.id),
-            decision: Some(permit.decision()),
-            detail: serde_json::json!({ "before": row.status.as_str(), "after": status.as_str(), "reason": reason }),
+        let changed = Detail::ProjectStatusChanged {
+            before: row.status.into(),
+            after: (*status).into(),
+            reason: reason.clone(),
         };
-        unit.commit(&event).await?;
+        unit.commit(&permit.event(changed).in_project(row.id))
+            .await?;
         self.inner.cache.forget(&project.normalized);
         Ok(())
     }

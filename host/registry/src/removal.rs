@@ -6,10 +6,10 @@
 //! not served, and are swept when they are old enough.
 
 use gate::{FileFacts, Permit, Target, TargetFacts};
-use model::audit::{AuditEvent, EventKind};
+use model::audit::Detail;
+use model::audit::detail::Removal;
 use model::mail::{Mail, MailField, MailKind};
 use model::{Action, Caller, ProjectId, ReleaseId, ReleaseState, Version};
-use serde_json::{Value, json};
 use storage::files::FileRow;
 use storage::{StorageError, UnitOfWork};
 
@@ -318,7 +318,7 @@ impl Registry {
         self.removed(
             unit,
             &permit,
-            EventKind::ReleaseYanked,
+            |what, version| Detail::ReleaseYanked { what, version },
             of,
             &owners,
             &what,
@@ -342,7 +342,7 @@ impl Registry {
         self.removed(
             unit,
             &permit,
-            EventKind::ReleaseUnyanked,
+            |what, version| Detail::ReleaseUnyanked { what, version },
             of,
             &owners,
             &what,
@@ -369,7 +369,7 @@ impl Registry {
         self.removed(
             unit,
             &permit,
-            EventKind::ReleaseDeleted,
+            |what, version| Detail::ReleaseDeleted { what, version },
             of,
             &owners,
             &what,
@@ -397,7 +397,7 @@ impl Registry {
         self.removed(
             unit,
             &permit,
-            EventKind::FileDeleted,
+            |what, version| Detail::FileDeleted { what, version },
             of,
             &owners,
             &what,
@@ -427,7 +427,6 @@ impl Registry {
                 .files,
         );
         let told = Told {
-            kind: EventKind::ProjectDeleted,
             project,
             id,
             reason,
@@ -435,7 +434,8 @@ impl Registry {
             what: "it was deleted with all its releases",
             files: &files,
         };
-        self.tell_and_commit(unit, &permit, told, json!({})).await?;
+        self.tell_and_commit(unit, &permit, told, |what| Detail::ProjectDeleted { what })
+            .await?;
         Ok(Removed {
             project: project.normalized.clone(),
             files,
@@ -483,7 +483,7 @@ impl Registry {
         &self,
         unit: UnitOfWork,
         permit: &Permit<T>,
-        kind: EventKind,
+        detail: impl FnOnce(Removal, String) -> Detail,
         of: &OfRelease,
         owners: &[Owner],
         what: &str,
@@ -491,7 +491,6 @@ impl Registry {
     ) -> Result<(), RemovalError> {
         let (id, _) = of.ids()?;
         let told = Told {
-            kind,
             project: &of.project,
             id,
             reason: &of.reason,
@@ -499,12 +498,9 @@ impl Registry {
             what,
             files,
         };
-        self.tell_and_commit(
-            unit,
-            permit,
-            told,
-            json!({ "version": of.release.version.to_string() }),
-        )
+        self.tell_and_commit(unit, permit, told, |what| {
+            detail(what, of.release.version.to_string())
+        })
         .await
     }
 
@@ -513,10 +509,9 @@ impl Registry {
         mut unit: UnitOfWork,
         permit: &Permit<T>,
         told: Told<'_>,
-        mut detail: Value,
+        detail: impl FnOnce(Removal) -> Detail,
     ) -> Result<(), RemovalError> {
         let Told {
-            kind,
             project,
             id,
             reason,
@@ -537,19 +532,12 @@ impl Registry {
             )
         };
         notices::tell(&mut unit, owners, mail, permit.at()).await?;
-        detail["project"] = json!(project.normalized);
-        detail["reason"] = json!(reason);
-        detail["files"] = json!(files);
-        let event = AuditEvent {
-            at: permit.at(),
-            kind,
-            actor: permit.actor().clone(),
-            user: None,
-            project: Some(id),
-            decision: Some(permit.decision()),
-            detail,
-        };
-        unit.commit(&event).await?;
+        let removed = detail(Removal {
+            project: project.normalized.clone(),
+            reason: reason.to_owned(),
+            files: files.to_vec(),
+        });
+        unit.commit(&permit.event(removed).in_project(id)).await?;
         self.inner.cache.forget(&project.normalized);
         Ok(())
     }
@@ -557,7 +545,6 @@ impl Registry {
 
 /// The details for the log and the owners.
 struct Told<'a> {
-    kind: EventKind,
     project: &'a KnownProject,
     id: ProjectId,
     reason: &'a str,

@@ -10,7 +10,7 @@
 //! role are decided again, and bytes do not change.
 
 use gate::Permit;
-use model::audit::{AuditEvent, EventKind};
+use model::audit::Detail;
 use model::{Action, Caller, Version};
 use storage::StorageError;
 use storage::files::FileRow;
@@ -171,16 +171,14 @@ impl Registry {
         let holds = still_holds(&mut unit, project).await?;
         let published = unit.publish_release(release_id, permit.at()).await?;
         let files = exactly(project, release, holds, published)?;
-        let event = AuditEvent {
-            at: permit.at(),
-            kind: EventKind::ReleasePublished,
-            actor: permit.actor().clone(),
-            user: None,
-            project: Some(project_id),
-            decision: Some(permit.decision()),
-            detail: serde_json::json!({ "action": Action::ReleasePublish.as_str(), "version": release.version.to_string(), "files": files, "set": permit.set_number() }),
+        let published = Detail::ReleasePublished {
+            action: Action::ReleasePublish.into(),
+            version: release.version.to_string(),
+            files: files.clone(),
+            set: permit.set_number(),
         };
-        unit.commit(&event).await?;
+        unit.commit(&permit.event(published).in_project(project_id))
+            .await?;
         self.inner.cache.forget(&project.normalized);
         Ok(Released {
             project: project.normalized.clone(),
@@ -201,16 +199,14 @@ impl Registry {
         let holds = still_holds(&mut unit, project).await?;
         let rejected = unit.reject_release(release_id).await?;
         let files = exactly(project, release, holds, rejected.files)?;
-        let event = AuditEvent {
-            at: permit.at(),
-            kind: EventKind::ReleaseRejected,
-            actor: permit.actor().clone(),
-            user: None,
-            project: Some(project_id),
-            decision: Some(permit.decision()),
-            detail: serde_json::json!({ "action": Action::ReleaseReject.as_str(), "version": release.version.to_string(), "files": files, "set": permit.set_number() }),
+        let rejected = Detail::ReleaseRejected {
+            action: Action::ReleaseReject.into(),
+            version: release.version.to_string(),
+            files: files.clone(),
+            set: permit.set_number(),
         };
-        unit.commit(&event).await?;
+        unit.commit(&permit.event(rejected).in_project(project_id))
+            .await?;
         Ok(Released {
             project: project.normalized.clone(),
             version: release.version.to_string(),

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use blobs::{BlobName, OldBlob};
-use model::audit::{Actor, AuditEvent, EventKind};
+use model::audit::{AuditEvent, Detail};
 
 use crate::Registry;
 
@@ -67,17 +67,17 @@ impl Registry {
             }
         }
         if swept != Swept::default() {
-            let detail = serde_json::json!({ "blobs": swept.blobs, "incoming": swept.incoming, "bytes": swept.bytes });
-            let at = self.inner.clock.now();
-            let event = AuditEvent {
-                at,
-                kind: EventKind::OrphansSwept,
-                actor: Actor::System,
-                user: None,
-                project: None,
-                decision: None,
-                detail,
+            let Swept {
+                blobs,
+                incoming,
+                bytes,
+            } = swept;
+            let detail = Detail::OrphansSwept {
+                blobs,
+                incoming,
+                bytes,
             };
+            let event = AuditEvent::of_server(self.inner.clock.now(), detail);
             self.inner.storage.record_event(&event).await?;
         }
         Ok(swept)

@@ -7,29 +7,7 @@ use crate::statement::statements;
 use crate::users::{UserRow, user_columns, user_row};
 use crate::{Conflict, Result, Storage, UnitOfWork};
 
-/// How a key is used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum KeyKind {
-    /// A second factor in addition to the password.
-    SecurityKey,
-    /// A login by itself: the authenticator verifies the person.
-    Passkey,
-}
-
-impl KeyKind {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::SecurityKey => "security-key",
-            Self::Passkey => "passkey",
-        }
-    }
-
-    pub fn from_word(word: &str) -> Option<Self> {
-        [Self::SecurityKey, Self::Passkey]
-            .into_iter()
-            .find(|kind| kind.as_str() == word)
-    }
-}
+pub use model::KeyKind;
 
 /// A key to add.
 #[derive(Clone, Debug)]

@@ -2,15 +2,7 @@ use super::*;
 
 fn event() -> AuditEvent {
     let at = Timestamp::from_seconds(60);
-    AuditEvent {
-        at,
-        kind: EventKind::AuthenticationFailed,
-        actor: Actor::System,
-        user: None,
-        project: None,
-        decision: None,
-        detail: serde_json::json!({}),
-    }
+    AuditEvent::of_server(at, Detail::PasswordRehashed)
 }
 
 fn attempt() -> Attempt {

@@ -4,10 +4,9 @@
 //! server of the version before may run beside it. An index over what is not ASCII makes that
 //! cost nothing where there is nothing to convert.
 
-use model::audit::{Actor, AuditEvent, EventKind};
+use model::audit::{AuditEvent, Detail};
 use model::email::comparable;
 use model::{Timestamp, UserId};
-use serde_json::json;
 use storage::users::EmailRow;
 use storage::{Storage, StorageError, UnitOfWork};
 
@@ -62,20 +61,11 @@ async fn convert(
         Some(other) => held(&mut unit, other.user, form).await?,
         None => None,
     };
-    let event = |kind, user, detail| AuditEvent {
-        at,
-        kind,
-        actor: Actor::System,
-        user: Some(user),
-        project: None,
-        decision: None,
-        detail,
+    let converted = Detail::EmailConverted {
+        before: old.address.clone(),
+        address: form.to_owned(),
     };
-    let converted = event(
-        EventKind::EmailConverted,
-        old.user,
-        json!({ "before": old.address, "address": form }),
-    );
+    let converted = AuditEvent::of_server(at, converted).about(old.user);
     let Some(other) = other else {
         unit.rewrite_email(old.user, &old.address, form).await?;
         unit.commit(&converted).await?;
@@ -100,12 +90,12 @@ async fn convert(
     } else {
         "it is the same as an address of another account"
     };
-    unit.commit(&event(
-        EventKind::EmailRemoved,
-        gone.user,
-        json!({ "address": gone.address, "because": because }),
-    ))
-    .await?;
+    let removed = Detail::EmailRemoved {
+        address: gone.address.clone(),
+        because: Some(because.to_owned()),
+    };
+    unit.commit(&AuditEvent::of_server(at, removed).about(gone.user))
+        .await?;
     Ok(true)
 }
 

@@ -1,20 +1,19 @@
 //! The email addresses of a user.
 
 use gate::{Permit, Refusal, Target, TargetFacts};
-use model::audit::{Actor, EventKind};
+use model::audit::detail::{Promotion, RequestedMail};
+use model::audit::{Actor, Detail};
 use model::email::comparable;
 use model::mail::{Mail, MailField, MailKind};
 use model::{
     Action, CredentialKind, EmailAddress, LinkPurpose, PasswordState, Timestamp, UserId, UserName,
 };
-use serde_json::json;
 use storage::links::NewLink;
 use storage::users::{EmailRow, UserRow};
 use storage::{Conflict, SecretHash, StorageError, UnitOfWork};
 
 use super::notices::{self, Mailbox, device, enqueue, remote_address};
-use super::standing_primary::BEFORE;
-use super::{AccountError, MAX_EMAILS, event, is_there, person};
+use super::{AccountError, MAX_EMAILS, is_there, person};
 use crate::limits::{self, TooMany};
 use crate::request::{RequestContext, Stop, UseCase};
 use crate::{Account, AccountView, opaque};
@@ -89,7 +88,7 @@ impl Emails<'_> {
         let user = account.id();
         let address = EmailAddress::parse(address)?;
         let address = address.as_str();
-        let Actor::Caller { remote_address, .. } = permit.actor() else {
+        let Some((remote_address, _)) = permit.actor().place() else {
             return self.add_unverified(&permit, address).await;
         };
         let row = self
@@ -124,13 +123,8 @@ impl Emails<'_> {
         let recipient = (!is_taken).then_some(address);
         self.mail_verification_link(&mut unit, user, &row.name, address, recipient, permit.at())
             .await?;
-        unit.commit(&event(
-            &permit,
-            EventKind::MailRequested,
-            user,
-            json!({ "mail": MailKind::EmailVerify.as_str(), "address": address }),
-        ))
-        .await?;
+        unit.commit(&permit.event(verification_to(address)).about(user))
+            .await?;
         Ok(())
     }
 
@@ -145,13 +139,9 @@ impl Emails<'_> {
         }
         let mut unit = permit.begin(self.storage()).await?;
         unit.add_email(user, address, permit.at()).await?;
-        unit.commit(&event(
-            permit,
-            EventKind::EmailAdded,
-            user,
-            json!({ "address": address }),
-        ))
-        .await?;
+        let address = address.to_owned();
+        unit.commit(&permit.event(Detail::EmailAdded { address }).about(user))
+            .await?;
         Ok(())
     }
 
@@ -178,9 +168,8 @@ impl Emails<'_> {
         let mut unit = permit.begin(self.storage()).await?;
         self.mail_verification(&mut unit, user, &row.name, &known.address, permit.at())
             .await?;
-        let detail = json!({ "mail": MailKind::EmailVerify.as_str(), "address": known.address });
-        unit.commit(&event(&permit, EventKind::MailRequested, user, detail))
-            .await?;
+        let requested = verification_to(&known.address);
+        unit.commit(&permit.event(requested).about(user)).await?;
         Ok(())
     }
 
@@ -345,8 +334,11 @@ impl Emails<'_> {
         if is_new {
             // The link proves whose the address is; whoever only claimed it gives way.
             if let Some(claimant) = unit.release_unverified_email(address).await? {
-                let detail = json!({ "address": address, "because": "another account verified the address" });
-                unit.also(&event(permit, EventKind::EmailRemoved, claimant, detail));
+                let removed = Detail::EmailRemoved {
+                    address: address.to_owned(),
+                    because: Some("another account verified the address".to_owned()),
+                };
+                unit.also(&permit.event(removed).about(claimant));
             }
             unit.add_email(user, address, at).await?;
             let mail = Mail::new(
@@ -354,24 +346,16 @@ impl Emails<'_> {
                 change_words(permit, &mailbox, address),
             );
             mailbox.tell(&mut unit, &mail, at).await?;
-            unit.also(&event(
-                permit,
-                EventKind::EmailAdded,
-                user,
-                json!({ "address": address }),
-            ));
+            let address = address.to_owned();
+            unit.also(&permit.event(Detail::EmailAdded { address }).about(user));
         }
         // Gone meanwhile when it was the user's own and no longer is.
         if !unit.verify_email(user, address, at).await? {
             return Ok(false);
         }
-        unit.commit(&event(
-            permit,
-            EventKind::EmailVerified,
-            user,
-            json!({ "address": address }),
-        ))
-        .await?;
+        let address = address.to_owned();
+        unit.commit(&permit.event(Detail::EmailVerified { address }).about(user))
+            .await?;
         Ok(true)
     }
 
@@ -396,13 +380,9 @@ impl Emails<'_> {
         if !unit.verify_email(user, &known.address, permit.at()).await? {
             return Err(AccountError::UnknownEmail);
         }
-        unit.commit(&event(
-            &permit,
-            EventKind::EmailVerified,
-            user,
-            json!({ "address": known.address }),
-        ))
-        .await?;
+        let address = known.address;
+        unit.commit(&permit.event(Detail::EmailVerified { address }).about(user))
+            .await?;
         Ok(true)
     }
 
@@ -449,9 +429,13 @@ impl Emails<'_> {
                 enqueue(&mut unit, &mail, Some(user), Some(recipient), permit.at()).await?;
             }
         }
-        let detail = json!({ "address": known.address, BEFORE: mailbox.primary() });
-        unit.commit(&event(&permit, EventKind::EmailPromoted, user, detail))
-            .await?;
+        let promoted = Detail::EmailPromoted {
+            address: known.address,
+            how: Promotion::Chosen {
+                before: mailbox.primary().map(str::to_owned),
+            },
+        };
+        unit.commit(&permit.event(promoted).about(user)).await?;
         Ok(true)
     }
 
@@ -490,13 +474,11 @@ impl Emails<'_> {
             )
             .await?;
         }
-        unit.commit(&event(
-            &permit,
-            EventKind::EmailRemoved,
-            user,
-            json!({ "address": known.address }),
-        ))
-        .await?;
+        let removed = Detail::EmailRemoved {
+            address: known.address,
+            because: None,
+        };
+        unit.commit(&permit.event(removed).about(user)).await?;
         Ok(())
     }
 
@@ -511,6 +493,14 @@ impl Emails<'_> {
             .find(|email| comparable(&email.address).eq_ignore_ascii_case(&named));
         known.ok_or(AccountError::UnknownEmail)
     }
+}
+
+fn verification_to(address: &str) -> Detail {
+    let what = RequestedMail::To {
+        mail: MailKind::EmailVerify.into(),
+        address: address.to_owned(),
+    };
+    Detail::MailRequested { what }
 }
 
 /// The words that mails about a changed address have in common.

@@ -1,13 +1,12 @@
 //! Whether a user is staff, and whether a user is disabled.
 
 use gate::{Permit, Target, TargetFacts};
-use model::audit::EventKind;
+use model::audit::Detail;
 use model::{Action, UserId};
-use serde_json::json;
 use storage::StorageError;
 
+use super::AccountError;
 use super::Accounts;
-use super::{AccountError, event};
 use crate::recovery::RecoveryError;
 
 /// Longest reason, in characters.
@@ -85,12 +84,11 @@ impl Accounts<'_> {
         }
         let mut unit = permit.begin(self.storage()).await?;
         unit.set_staff(user, staff).await?;
-        let kind = if staff {
-            EventKind::StaffGranted
-        } else {
-            EventKind::StaffRevoked
+        let detail = match staff {
+            true => Detail::StaffGranted { because: None },
+            false => Detail::StaffRevoked,
         };
-        unit.commit(&event(&permit, kind, user, json!({}))).await?;
+        unit.commit(&permit.event(detail).about(user)).await?;
         Ok(true)
     }
 
@@ -117,13 +115,11 @@ impl Accounts<'_> {
             .passwords()
             .end_what_was_begun(&mut unit, *user, None, None)
             .await?;
-        unit.commit(&event(
-            &permit,
-            EventKind::AccountDisabled,
-            *user,
-            json!({ "reason": reason, "ended-sessions": ended }),
-        ))
-        .await?;
+        let disabled = Detail::AccountDisabled {
+            reason: reason.to_owned(),
+            ended_sessions: ended,
+        };
+        unit.commit(&permit.event(disabled).about(*user)).await?;
         Ok(())
     }
 
@@ -138,7 +134,7 @@ impl Accounts<'_> {
         if !unit.enable_user(user).await? {
             return Err(AccountError::UserNotDisabled);
         }
-        unit.commit(&event(&permit, EventKind::AccountEnabled, user, json!({})))
+        unit.commit(&permit.event(Detail::AccountEnabled).about(user))
             .await?;
         Ok(())
     }

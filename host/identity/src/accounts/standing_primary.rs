@@ -5,16 +5,15 @@
 //! audit log has it.
 
 use gate::Permit;
-use model::audit::{Actor, AuditEvent, EventKind};
+use model::audit::detail::Promotion;
+use model::audit::{Actor, AuditEvent, Detail, EventKind};
 use model::email::comparable;
 use model::mail::{Mail, MailField, MailKind};
 use model::{Timestamp, UserId};
-use serde_json::{Value, json};
 use storage::audit::AuditFilter;
 use storage::users::UserRow;
 use storage::{StorageError, UnitOfWork};
 
-use super::event;
 use super::notices::{self, Mailbox, device, enqueue, remote_address};
 use crate::accounts::emails::Emails;
 use crate::secure::is_secured;
@@ -23,10 +22,6 @@ use crate::secure::is_secured;
 const STANDING_MS: i64 = 7 * 24 * 3600 * 1000;
 /// Events read at once.
 const PAGE: u32 = 100;
-/// What the event of a promotion says of the address from before, if that was verified.
-pub(crate) const BEFORE: &str = "before";
-/// What it says when a mailed link put the address back.
-const PUT_BACK: &str = "put-back-by-link";
 
 impl Emails<'_> {
     /// The verified address that was the primary one for seven days without a break, the last
@@ -54,7 +49,7 @@ impl Emails<'_> {
                     return Ok(standing);
                 }
                 // None: the one from before was not verified, so nobody proved to have it.
-                let Some(earlier) = row.event.detail[BEFORE].as_str() else {
+                let Some(earlier) = before_of(&row.event) else {
                     return Ok(standing);
                 };
                 // An event from before domains had one form has another.
@@ -94,8 +89,12 @@ impl Emails<'_> {
 }
 
 fn is_trusted(promotion: &AuditEvent) -> bool {
-    !matches!(promotion.actor, Actor::Caller { .. })
-        || promotion.detail[PUT_BACK] == Value::Bool(true)
+    !matches!(promotion.actor, Actor::Caller { .. }) || promotion.detail["put-back-by-link"] == true
+}
+
+/// The primary address before this promotion, if it was verified.
+fn before_of(promotion: &AuditEvent) -> Option<&str> {
+    promotion.detail["before"].as_str()
 }
 
 /// Makes the address that a link was mailed to the primary one again, in the unit that takes
@@ -117,27 +116,24 @@ pub(crate) async fn put_back<T>(
         }
         // The link proves whose the address is; whoever only claimed it gives way.
         if let Some(claimant) = unit.release_unverified_email(address).await? {
-            let detail =
-                json!({ "address": address, "because": "another account verified the address" });
-            unit.also(&event(permit, EventKind::EmailRemoved, claimant, detail));
+            let removed = Detail::EmailRemoved {
+                address: address.to_owned(),
+                because: Some("another account verified the address".to_owned()),
+            };
+            unit.also(&permit.event(removed).about(claimant));
         }
         unit.add_email(user, address, at).await?;
-        unit.also(&event(
-            permit,
-            EventKind::EmailAdded,
-            user,
-            json!({ "address": address }),
-        ));
+        let address = address.to_owned();
+        unit.also(&permit.event(Detail::EmailAdded { address }).about(user));
     }
     if !unit.verify_email(user, address, at).await? || !unit.promote_email(user, address).await? {
         return Ok(false);
     }
-    unit.also(&event(
-        permit,
-        EventKind::EmailPromoted,
-        user,
-        json!({ "address": address, PUT_BACK: true }),
-    ));
+    let promoted = Detail::EmailPromoted {
+        address: address.to_owned(),
+        how: Promotion::PutBackByLink,
+    };
+    unit.also(&permit.event(promoted).about(user));
     if let Some(replaced) = mailbox.primary() {
         let actor = permit.actor();
         let words = [

@@ -1,16 +1,14 @@
 //! A one-time password app (TOTP) enrolled by its owner, in a browser.
 
 use gate::{ChangeFacts, Permit, Target, TargetFacts};
-use model::audit::EventKind;
+use model::audit::Detail;
 use model::mail::MailKind;
 use model::{Action, CeremonyKind, Factor, UserName};
-use serde_json::json;
 use storage::Secret;
 use storage::ceremonies::{CeremonyRow, NewCeremony};
 
 use super::FactorError;
 use super::Factors;
-use crate::accounts::event;
 use crate::sessions::StartedSession;
 use crate::{OwnSession, opaque, totp};
 
@@ -165,13 +163,8 @@ impl Factors<'_> {
             .sessions()
             .change_secret_for_factor(&mut unit, &permit, &user, Factor::Totp)
             .await?;
-        unit.commit(&event(
-            &permit,
-            EventKind::TotpEnrolled,
-            user.id,
-            json!({ "code-checked": true }),
-        ))
-        .await?;
+        let enrolled = Detail::TotpEnrolled { code_checked: true };
+        unit.commit(&permit.event(enrolled).about(user.id)).await?;
         Ok(started)
     }
 

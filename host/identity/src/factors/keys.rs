@@ -1,17 +1,16 @@
 //! Security keys and passkeys (WebAuthn): enrolled, named, listed.
 
 use gate::{ChangeFacts, Permit, Target, TargetFacts};
-use model::audit::EventKind;
+use model::audit::Detail;
 use model::mail::{Mail, MailField, MailKind};
 use model::{Action, CeremonyKind, Factor, KeyId, Timestamp};
-use serde_json::json;
 use storage::keys::{KeyRow, NewKey};
 use storage::{Conflict, StorageError};
 
 use super::Factors;
 use super::challenges::{KeyAnswer, KeyChallenge};
 use super::{FactorError, words};
-use crate::accounts::{event, notices};
+use crate::accounts::notices;
 use crate::sessions::StartedSession;
 use crate::{Account, OwnSession};
 
@@ -220,13 +219,12 @@ impl Factors<'_> {
             .sessions()
             .change_secret_for_factor(&mut unit, &permit, &user, Factor::Webauthn)
             .await?;
-        unit.commit(&event(
-            &permit,
-            EventKind::KeyEnrolled,
-            user.id,
-            json!({ "key": id, "name": name, "kind": made.kind.as_str() }),
-        ))
-        .await?;
+        let enrolled = Detail::KeyEnrolled {
+            key: id.into(),
+            name: name.to_owned(),
+            kind: made.kind.into(),
+        };
+        unit.commit(&permit.event(enrolled).about(user.id)).await?;
         Ok((id, started))
     }
 
@@ -247,13 +245,12 @@ impl Factors<'_> {
         if !unit.rename_key(user, key, name).await? {
             return Err(FactorError::UnknownKey);
         }
-        unit.commit(&event(
-            &permit,
-            EventKind::KeyRenamed,
-            user,
-            json!({ "key": key, "name": name, "before": before.name }),
-        ))
-        .await?;
+        let renamed = Detail::KeyRenamed {
+            key: key.into(),
+            name: name.to_owned(),
+            before: before.name,
+        };
+        unit.commit(&permit.event(renamed).about(user)).await?;
         Ok(())
     }
 }

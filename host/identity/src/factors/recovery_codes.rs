@@ -2,10 +2,9 @@
 //! factor, and proof that they were kept comes before any other factor is enrolled.
 
 use gate::{Attempt, Permit, Target, TargetFacts};
-use model::audit::{Actor, AuditEvent, EventKind};
+use model::audit::{Actor, AuditEvent, Detail};
 use model::mail::{Mail, MailField, MailKind};
 use model::{Action, Factor, Timestamp, UserId};
-use serde_json::json;
 use sha2::{Digest, Sha256};
 use storage::users::UserRow;
 use storage::{Secret, StorageError, UnitOfWork};
@@ -14,7 +13,6 @@ use zeroize::Zeroizing;
 use super::FactorError;
 use super::Factors;
 use crate::Account;
-use crate::accounts::event;
 use crate::accounts::notices::{self, Mailbox};
 
 /// How many there are.
@@ -85,13 +83,10 @@ impl Factors<'_> {
                 at,
             )
             .await?;
-        unit.commit(&event(
-            &permit,
-            EventKind::RecoveryCodesGenerated,
-            user.id,
-            json!({ "codes": codes.len() }),
-        ))
-        .await?;
+        let generated = Detail::RecoveryCodesGenerated {
+            codes: codes.len() as u64,
+        };
+        unit.commit(&permit.event(generated).about(user.id)).await?;
         Ok(codes)
     }
 
@@ -141,15 +136,18 @@ impl Factors<'_> {
         let Some(left) = unit.spend_recovery_code(user.id, &hash, self.now()).await? else {
             return Ok(false);
         };
-        let kind = match unit.confirm_recovery_codes(user.id, permit.at()).await? {
-            true => EventKind::RecoveryCodesConfirmed,
+        let detail = match unit.confirm_recovery_codes(user.id, permit.at()).await? {
+            true => Detail::RecoveryCodesConfirmed {
+                left: u64::from(left),
+            },
             false => {
                 tell_used(&mut unit, &mailbox, permit.actor(), left, permit.at()).await?;
-                EventKind::RecoveryCodeUsed
+                Detail::RecoveryCodeUsed {
+                    left: u64::from(left),
+                }
             }
         };
-        unit.commit(&event(permit, kind, user.id, json!({ "left": left })))
-            .await?;
+        unit.commit(&permit.event(detail).about(user.id)).await?;
         Ok(true)
     }
 
@@ -191,15 +189,14 @@ impl Factors<'_> {
             user_agent: attempt.user_agent.to_string(),
         };
         tell_used(unit, &mailbox, &actor, left, at).await?;
-        unit.also(&AuditEvent {
-            at,
-            kind: EventKind::RecoveryCodeUsed,
-            actor,
-            user: Some(user.id),
-            project: None,
-            decision: Some(attempt.id),
-            detail: json!({ "left": left }),
-        });
+        let used = Detail::RecoveryCodeUsed {
+            left: u64::from(left),
+        };
+        unit.also(
+            &AuditEvent::new(at, actor, used)
+                .about(user.id)
+                .decided_by(attempt.id),
+        );
         Ok(true)
     }
 }

@@ -4,17 +4,17 @@ use std::borrow::Cow;
 
 use gate::demands::Demand;
 use gate::{ChangeFacts, Permit, ProjectFacts, Target, TargetFacts};
-use model::audit::EventKind;
+use model::audit::Detail;
 use model::mail::{Mail, MailField, MailKind};
 use model::{Action, Caller, Factor, KeyId, UserId};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use storage::sessions::Proven;
 use storage::{Conflict, StorageError};
 
 use super::Factors;
 use super::{APP, FactorError, words};
 use crate::Account;
-use crate::accounts::{event, notices};
+use crate::accounts::notices;
 use crate::request::RequestContext;
 use crate::sessions::StartedSession;
 
@@ -219,16 +219,14 @@ impl Factors<'_> {
             Some(Conflict::LastFactor) => FactorError::Demanded(demands.clone()),
             _ => error.into(),
         })?;
-        let event = match which {
+        let detail = match which {
             FactorName::Totp if !removed => return Err(FactorError::TotpNotEnrolled),
             FactorName::Key(_) if !removed => return Err(FactorError::UnknownKey),
-            FactorName::Totp => event(&permit, EventKind::TotpRemoved, user.id, json!({})),
-            FactorName::Key(key) => event(
-                &permit,
-                EventKind::KeyRemoved,
-                user.id,
-                json!({ "key": key, "name": name }),
-            ),
+            FactorName::Totp => Detail::TotpRemoved,
+            FactorName::Key(key) => Detail::KeyRemoved {
+                key: (*key).into(),
+                name: name.clone(),
+            },
         };
         let mail = Mail::new(
             MailKind::FactorRemoved,
@@ -247,7 +245,7 @@ impl Factors<'_> {
             .sessions()
             .change_secret(&mut unit, &permit, &mailbox.name, Proven::Nothing)
             .await?;
-        unit.commit(&event).await?;
+        unit.commit(&permit.event(detail).about(user.id)).await?;
         Ok(started)
     }
 }

@@ -3,6 +3,7 @@
 
 use std::sync::Mutex;
 
+use model::audit::EventKind;
 use model::time::ManualClock;
 use storage::audit::AuditFilter;
 use storage::outbox::{MailState, NewMail, OutboxListing};
@@ -68,15 +69,10 @@ impl Fixture {
         })
         .await
         .unwrap();
-        let event = AuditEvent {
+        let event = AuditEvent::of_server(
             at,
-            kind: EventKind::MailRequested,
-            actor: Actor::System,
-            user: None,
-            project: None,
-            decision: None,
-            detail: json!({}),
-        };
+            Detail::read(EventKind::MailRequested, &serde_json::json!({})),
+        );
         unit.commit(&event).await.unwrap();
         id
     }

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use gate::{Attempt, Gate, Permit, Reason, RefusalKind};
 use model::address::{NETWORK_BITS, neighbourhood, network_of};
-use model::audit::{AuditEvent, EventKind};
+use model::audit::{AuditEvent, Detail};
 use model::limit::WIDER_NETWORK;
 use model::{Action, Caller, Principal, ProjectId, ProjectName, Role, Timestamp, UserName};
 use storage::projects::NewProject;
@@ -222,16 +222,12 @@ pub(super) async fn create_project(
     .await?;
     unit.grant_role(id, *owner, Role::Owner, permit.at())
         .await?;
-    let event = AuditEvent {
-        at: permit.at(),
-        kind: EventKind::ProjectCreated,
-        actor: permit.actor().clone(),
-        user: Some(*owner),
-        project: Some(id),
-        decision: Some(permit.decision()),
-        detail: serde_json::json!({ "name": name.as_written(), "owner": owner.to_string(), "set": permit.set_number() }),
+    let created = Detail::ProjectCreated {
+        name: name.as_written().to_owned(),
+        owner: (*owner).into(),
+        set: permit.set_number(),
     };
-    Ok((id, event))
+    Ok((id, permit.event(created).about(*owner).in_project(id)))
 }
 
 fn is_standard_library(name: &ProjectName) -> bool {

@@ -2,7 +2,7 @@
 
 use blobs::WriteError;
 use gate::{Permit, Reason};
-use model::audit::{Actor, AuditEvent, EventKind};
+use model::audit::{Actor, AuditEvent, Detail};
 use model::mail::{Mail, MailField, MailKind};
 use model::{DecisionId, FileId, FileKind, ProjectId, ReleaseId, ReleaseState, Timestamp};
 use sha2::{Digest, Sha256};
@@ -333,24 +333,32 @@ pub(super) fn sentence(reason: &Reason, public_url: &str) -> String {
 
 fn file_event(granted: &Granted, upload: &UploadFile, project: ProjectId) -> AuditEvent {
     let submission = &upload.submission;
-    AuditEvent {
-        at: granted.at,
-        kind: if granted.state == ReleaseState::Staged {
-            EventKind::FileStaged
-        } else {
-            EventKind::FileUploaded
+    let file = submission.file_name.to_string();
+    let version = submission.version.to_string();
+    let size = submission.size;
+    let sha256 = submission.digests.sha256_hex();
+    let blake2_256 = submission.digests.blake2_256_hex();
+    let set = granted.set_number;
+    let detail = match granted.state {
+        ReleaseState::Staged => Detail::FileStaged {
+            file,
+            version,
+            size,
+            sha256,
+            blake2_256,
+            set,
         },
-        actor: granted.actor.clone(),
-        user: upload.uploader,
-        project: Some(project),
-        decision: Some(granted.decision),
-        detail: serde_json::json!({
-            "file": submission.file_name,
-            "version": submission.version.to_string(),
-            "size": submission.size,
-            "sha256": submission.digests.sha256_hex(),
-            "blake2_256": submission.digests.blake2_256_hex(),
-            "set": granted.set_number,
-        }),
-    }
+        ReleaseState::Published => Detail::FileUploaded {
+            file,
+            version,
+            size,
+            sha256,
+            blake2_256,
+            set,
+        },
+    };
+    AuditEvent::new(granted.at, granted.actor.clone(), detail)
+        .about(upload.uploader)
+        .in_project(project)
+        .decided_by(granted.decision)
 }

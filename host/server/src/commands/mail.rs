@@ -3,7 +3,8 @@
 use anyhow::Context as _;
 use clap::{Subcommand, ValueEnum};
 use mail::Delivery;
-use model::audit::{AuditEvent, EventKind};
+use model::audit::detail::RequestedMail;
+use model::audit::{AuditEvent, Detail};
 use serde_json::{Value, json};
 use storage::outbox::MailState;
 
@@ -131,7 +132,9 @@ async fn test(line: &CommandLine, address: &str) -> anyhow::Result<Answer> {
     )?;
     record(
         line,
-        json!({ "mail": "test", "recipient": address.chars().take(320).collect::<String>() }),
+        RequestedMail::Test {
+            recipient: address.chars().take(320).collect(),
+        },
     )
     .await?;
     let way = wiring::mail_transport(&line.configuration, &line.folder);
@@ -158,7 +161,9 @@ async fn test(line: &CommandLine, address: &str) -> anyhow::Result<Answer> {
 async fn retry(line: &CommandLine) -> anyhow::Result<Answer> {
     record(
         line,
-        json!({ "because": "what was put off is to be sent now" }),
+        RequestedMail::PutOff {
+            because: "what was put off is to be sent now".to_owned(),
+        },
     )
     .await?;
     let mails = line.storage.hurry_mails(line.now()).await?;
@@ -169,17 +174,9 @@ async fn retry(line: &CommandLine) -> anyhow::Result<Answer> {
     Ok(Answer::new(text, json!({ "mails": mails })))
 }
 
-/// Changes no account, but is recorded, and before it is done.
-async fn record(line: &CommandLine, detail: Value) -> anyhow::Result<()> {
-    let event = AuditEvent {
-        at: line.now(),
-        kind: EventKind::MailRequested,
-        actor: line.actor(),
-        user: None,
-        project: None,
-        decision: None,
-        detail,
-    };
+/// No change to anybody's account, but on the record, and before it is done.
+async fn record(line: &CommandLine, what: RequestedMail) -> anyhow::Result<()> {
+    let event = AuditEvent::new(line.now(), line.actor(), Detail::MailRequested { what });
     let unit = line.storage.begin().await?;
     unit.commit(&event)
         .await

@@ -151,7 +151,7 @@ impl Registry {
 
 #[cfg(test)]
 mod tests {
-    use model::audit::{Actor, AuditEvent, EventKind};
+    use model::audit::{AuditEvent, Detail};
     use model::{
         Digests, FileId, FileKind, ProjectId, ProjectName, ProjectStatus, ReleaseId, ReleaseState,
         SystemClock, Timestamp, Version,
@@ -197,16 +197,7 @@ mod tests {
     async fn commit(storage: &Storage, work: impl AsyncFnOnce(&mut UnitOfWork)) {
         let mut unit = storage.begin().await.unwrap();
         work(&mut unit).await;
-        let detail = serde_json::json!({});
-        let event = AuditEvent {
-            at: AT,
-            kind: EventKind::FileUploaded,
-            actor: Actor::System,
-            user: None,
-            project: None,
-            decision: None,
-            detail,
-        };
+        let event = AuditEvent::of_server(AT, Detail::PasswordRehashed);
         unit.commit(&event).await.unwrap();
     }
 
