@@ -17,6 +17,7 @@ use crate::proof;
 use crate::proof::{ExpectedFiles, Proof, Sent};
 use crate::route::{Access, Credentials, Route};
 use crate::shared::Shared;
+use crate::small_bodies;
 
 /// Who asks, and what goes with it.
 pub(crate) struct Authenticated {
@@ -103,7 +104,7 @@ pub(crate) async fn authenticate(
     let attempt = match (route.credentials, body) {
         (Credentials::Form, Some(body)) => {
             body.limit_to(form::MAX_BYTES as u64);
-            body.gather(form::MAX_BYTES).await?;
+            small_bodies::read(attempt.remote_address, body.gather(form::MAX_BYTES)).await?;
             app.gate.renew(&attempt)
         }
         _ => attempt,

@@ -48,6 +48,7 @@ mod exchange;
 mod shared;
 mod config;
 mod body;
+mod small_bodies;
 mod cookies;
 mod fetch_metadata;
 mod negotiate;

@@ -14,10 +14,19 @@ use crate::shared::Shared;
 /// Longest path written to the log, in bytes.
 const MAX_LOGGED_PATH: usize = 512;
 
-/// A path for the log. Without the query, where people put secrets, and without anything
-/// that is not plain ASCII: terminals obey some of it.
+/// A path for the log. Without the query, where people put secrets, without tokens, and without
+/// anything that is not plain ASCII: terminals obey some of it.
 fn logged_path(path: &str) -> String {
-    path.bytes()
+    let parts: Vec<&str> = path
+        .split('/')
+        .map(|part| match is_token(part) {
+            true => "<token>",
+            false => part,
+        })
+        .collect();
+    parts
+        .join("/")
+        .bytes()
         .take(MAX_LOGGED_PATH)
         .map(|byte| {
             if byte.is_ascii_graphic() {
@@ -27,6 +36,13 @@ fn logged_path(path: &str) -> String {
             }
         })
         .collect()
+}
+
+/// Whether it looks like an API token: a prefix of the operator's choice, then a macaroon.
+fn is_token(part: &str) -> bool {
+    const MACAROON: &str = "-AgE";
+    const SHORTEST: usize = 40;
+    part.len() >= SHORTEST && part.contains(MACAROON)
 }
 
 /// Stands in the log for a credential that was not accepted, of a read that went on without.
@@ -152,6 +168,8 @@ mod tests {
     fn the_log_knows_no_query_and_no_control_characters() {
         let uri: Uri = "/simple/demo/?token=secret".parse().unwrap();
         assert_eq!(logged_path(uri.path()), "/simple/demo/");
+        let token = format!("/simple/pypi-AgEIcHlwaS5vcmc{}/", "x".repeat(60));
+        assert_eq!(logged_path(&token), "/simple/<token>/");
         assert_eq!(logged_path("/a\u{9b}31m\u{202e}b\n"), "/a??31m???b?");
         assert_eq!(logged_path(&"x".repeat(5000)).len(), MAX_LOGGED_PATH);
     }

@@ -344,6 +344,8 @@ table! {
         UPLOADS_WAITING: Count = 32, "uploads of one user that wait for a slot", beyond "429";
         SEARCHES_AT_ONCE: Count = 4, "searches", beyond "wait, addresses take turns";
         SEARCH_WAIT: Span = 3_000, "how long each of them waits", beyond "503";
+        SMALL_BODIES_PER_ADDRESS: Count = 64, "forms and calls of one address whose bodies are still arriving", beyond "503";
+        SMALL_BODY_TIME: Span = 30_000, "how long such a body may take to arrive", beyond "408, and the connection ends";
         LONG_BODIES_AT_ONCE: Count = 64, "bodies of more than 64 KiB that publish or reject a release", beyond "wait";
         LONG_BODIES_PER_ADDRESS: Count = 4, "the same from one address, including those that wait", beyond "503";
         LONG_BODY_WAIT: Span = 20_000, "how long such a body waits", beyond "503";

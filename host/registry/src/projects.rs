@@ -4,7 +4,7 @@ mod notices;
 
 use gate::{Permit, SettingError};
 use model::audit::Detail;
-use model::{Caller, Factors, ProjectStatus, Role, UserId, UserName};
+use model::{Caller, Factors, Principal, ProjectStatus, Role, UserId, UserName};
 use serde_json::{Map, Value};
 use storage::{Conflict, StorageError, UnitOfWork};
 
@@ -334,12 +334,17 @@ impl Registry {
         }
     }
 
+    /// A project that somebody manages. Nothing is looked up for anonymous callers: they have no
+    /// role anywhere, and the time of an answer must not show them what exists.
     pub(crate) async fn load_project(
         &self,
         caller: Option<&Caller>,
         project: &str,
     ) -> Result<KnownProject, StorageError> {
         let normalized = model::name::normalize(project);
+        if caller.is_some_and(|caller| caller.principal == Principal::Anonymous) {
+            return Ok(KnownProject::absent(&normalized));
+        }
         KnownProject::load(&self.inner.storage, &normalized, caller).await
     }
 

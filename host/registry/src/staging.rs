@@ -88,12 +88,7 @@ impl Registry {
         project: &str,
         version: &Version,
     ) -> Result<(KnownProject, KnownRelease), StorageError> {
-        let project = KnownProject::load(
-            &self.inner.storage,
-            &model::name::normalize(project),
-            caller,
-        )
-        .await?;
+        let project = self.load_project(caller, project).await?;
         if project.hides_from_caller(caller) {
             // The refusal must not reveal whether something is there.
             return Ok((project, KnownRelease::absent(version.clone(), None)));

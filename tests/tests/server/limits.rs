@@ -904,6 +904,10 @@ fn driven_by(name: Name) -> (&'static str, &'static str) {
             "host/registry/src/upload/inspections.rs",
             "one_uploader_has_one_archive_looked_into_at_a_time",
         ),
+        Name::SMALL_BODIES_PER_ADDRESS | Name::SMALL_BODY_TIME => (
+            "host/http/src/small_bodies.rs",
+            "of_one_address_few_bodies_are_awaited_and_not_for_long",
+        ),
         Name::LONG_BODIES_AT_ONCE | Name::LONG_BODY_WAIT => {
             (LONG_BODIES, "of_long_bodies_few_are_held_at_a_time")
         }

@@ -522,6 +522,16 @@ fn nothing_is_looked_up_for_who_may_not_read_whatever_there_is() {
     ] {
         assert_eq!(server.get(path).status, 401, "{path}");
     }
+    let staged = "/api/projects/hello-read/staged";
+    assert_eq!(server.get(staged).status, 403);
+    for path in [
+        staged,
+        "/api/projects/hello-read/releases/1.0/publish",
+        "/api/projects/hello-read/releases/1.0/reject",
+    ] {
+        let call = Request::new("POST", path).body("application/json", b"{}".to_vec());
+        assert_eq!(server.send(&call).status, 403, "{path}");
+    }
     drop(locked);
     let answer = server.send(&Request::get(&file).authorization(Some(&basic_token(&token))));
     assert_eq!(answer.status, 200);

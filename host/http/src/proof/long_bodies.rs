@@ -19,6 +19,7 @@ use super::MAX_BODY_BYTES;
 use crate::body::{BodyError, Incoming};
 use crate::crowd::{Crowd, InCrowd};
 use crate::problem::Problem;
+use crate::small_bodies;
 
 /// Places for long bodies.
 struct LongBodies {
@@ -58,7 +59,8 @@ async fn read_within<'a>(
     places: &'a LongBodies,
 ) -> Result<(Vec<u8>, Option<LongBody<'a>>), Problem> {
     let mut whole = Vec::new();
-    if read_until(body, &mut whole, SMALL_BODY_BYTES.length()).await? {
+    let beginning = read_until(body, &mut whole, SMALL_BODY_BYTES.length());
+    if small_bodies::read(address, beginning).await? {
         return Ok((whole, None));
     }
     // Those that wait for a place count as well.
