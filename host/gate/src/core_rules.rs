@@ -3,7 +3,7 @@
 //! These hold before any policy is asked. A policy can only narrow what is left.
 
 use model::action::{AllowedIn, Subject};
-use model::caveat::{Caveat, CaveatFailure, CaveatProject, CaveatSubject, Reach};
+use model::caveat::{CaveatFailure, CaveatProject, CaveatSubject, Reach};
 use model::{Action, Caller, Principal, ProjectStatus, Role, Timestamp};
 use policy_engine::contract::{Page, Reason};
 
@@ -70,20 +70,7 @@ pub fn check_token(now: Timestamp, caller: &Caller) -> Result<(), Box<Reason>> {
             .filter_map(|caveat| caveat.check(&subject).err())
             .filter(|failure| !waits_for_project(failure)),
     )?;
-    let names = || {
-        token
-            .caveats()
-            .filter(|caveat| matches!(caveat, Caveat::ProjectNames(_)))
-    };
-    let leaves_no_name = names().next().is_some()
-        && Reach::of(names())
-            .projects
-            .is_some_and(|left| left.is_empty());
-    let leaves_nothing = leaves_no_name
-        || token
-            .caveats()
-            .any(|caveat| matches!(caveat, Caveat::ProjectIds(ids) if ids.is_empty()));
-    if leaves_nothing {
+    if Reach::of(token.caveats()).leaves_no_project() {
         invalid_token([CaveatFailure::NoProject])
     } else {
         Ok(())

@@ -25,9 +25,9 @@ mod tokens;
 mod qr_code;
 
 use axum::http::StatusCode;
-use gate::{Target, TargetFacts};
+use gate::Target;
 use identity::factors::KeyChallenge;
-use identity::{OwnSession, StartedSession};
+use identity::{Account, OwnSession, StartedSession};
 use model::Action;
 use serde_json::{Value, json};
 
@@ -279,25 +279,18 @@ pub(crate) const ROUTES: &[Route] = &[
     ),
 ];
 
-/// Look at the page of an action that is about no account yet: an empty form, or what a link that
-/// was mailed would do. What is of an account is read with a permit of it, `AccountView`.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Look(pub(crate) Action);
-
-impl Target for Look {
-    fn facts(&self) -> TargetFacts<'_> {
-        TargetFacts::of(self.0)
-    }
-}
-
 /// The session of a person. Whoever presents something else is refused by the policies,
-/// where they do not let it pass, and cannot go on in any case.
-async fn own_session(exchange: &Exchange, action: Action) -> Result<OwnSession, Problem> {
+/// where they do not let it pass, and cannot go on in any case. `without` is what is decided for
+/// them.
+async fn own_session<T: Target>(
+    exchange: &Exchange,
+    without: impl FnOnce(Account) -> T,
+) -> Result<OwnSession, Problem> {
     if let Some(session) = OwnSession::of(&exchange.caller) {
         return Ok(session);
     }
-    exchange.person()?;
-    exchange.decide(Look(action)).await.map(drop)?;
+    let target = without(exchange.account()?);
+    exchange.decide(target).await.map(drop)?;
     let problem = Problem::new(
         StatusCode::FORBIDDEN,
         "session-required",

@@ -12,6 +12,7 @@ use storage::{Conflict, Secret, StorageError};
 
 use crate::accounts::notices::{self, device, remote_address};
 use crate::limits::{self, TooMany};
+use crate::own::of_account;
 use crate::{Account, AccountView, tokens, totp};
 
 /// Longest description, in characters.
@@ -231,6 +232,11 @@ impl CreateToken {
                 .as_ref()
                 .is_some_and(|proof| proof.user == user)
     }
+}
+
+of_account! {
+    OpenTokenForm: account,
+    CreateToken: account,
 }
 
 crate::areas::area! {

@@ -12,7 +12,7 @@ use model::audit::{AuditEvent, Detail};
 use model::mail::{Mail, MailField, MailKind};
 use model::{
     Action, Assurance, Caller, CredentialKind, EmailAddress, Factor, InvalidEmailAddress,
-    PasswordState, Principal, UserId, UserName,
+    PasswordDisabled, PasswordState, Principal, UserId, UserName,
 };
 use storage::users::{NewUser, UserRow};
 use storage::{Conflict, Secret, StorageError, UnitOfWork};
@@ -293,17 +293,14 @@ impl Accounts<'_> {
             None => None,
         };
         let mut unit = permit.begin(self.storage()).await?;
-        let held = unit
-            .hold_user(user.id)
-            .await?
-            .ok_or(AccountError::UnknownUser)?;
-        if held.totp_secret.is_some() {
+        let is_enrolled = self
+            .identity
+            .factors()
+            .enroll_app(&mut unit, &permit, &user, &secret, step)
+            .await?;
+        if !is_enrolled {
             return Err(AccountError::TotpEnrolled);
         }
-        unit.set_totp(user.id, secret.expose(), step, permit.at())
-            .await?;
-        self.tell_of_app(&mut unit, &permit, &user, MailKind::FactorAdded)
-            .await?;
         let detail = Detail::TotpEnrolled {
             code_checked: step.is_some(),
         };
@@ -369,6 +366,14 @@ pub(crate) fn person(user: &UserRow, password_state: PasswordState) -> Caller {
         assurance,
     }
 }
+
+/// Whether the account waits for the new password that its owner was mailed a link for: until
+/// then, nothing else lets anybody in.
+pub(crate) fn is_secured(user: &UserRow) -> bool {
+    user.password_disabled == Some(PasswordDisabled::Secured)
+}
+
+/// Whether the user is one who can be let in: neither disabled nor deleted.
 pub(crate) fn is_there(user: &UserRow) -> bool {
     user.disabled_at.is_none() && user.deleted_at.is_none()
 }

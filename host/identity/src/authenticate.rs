@@ -1,7 +1,8 @@
 //! From what was presented to a caller.
 
 use gate::Refusal;
-use model::{Action, Assurance, Caller, Caveat, CredentialKind, Principal, Timestamp, TokenFacts};
+use model::caveat::Reach;
+use model::{Action, Assurance, Caller, CredentialKind, Principal, Timestamp, TokenFacts};
 use storage::sessions::SessionWithUser;
 use storage::tokens::TokenWithUser;
 use storage::{Secret, StorageError};
@@ -43,7 +44,7 @@ impl Identity {
             }
             // Counted after the look, not before: a valid token is accepted however many
             // invalid ones come from the same address, and none can be guessed.
-            Presented::Token(text) => self.verify_token(&text).await.map_err(Stop::Counted)?,
+            Presented::Token(text) => self.verify_token(&text).await.map_err(Stop::counted)?,
             Presented::Basic { user, password }
                 if case.may_permit(CredentialKind::BasicPassword) =>
             {
@@ -99,11 +100,10 @@ impl Identity {
             return false;
         };
         let now = self.now().seconds();
-        let has_expired = |caveat: &Caveat| matches!(caveat, Caveat::Expiration { expires_at, .. } if *expires_at <= now);
         if caller
             .token
             .as_ref()
-            .is_some_and(|token| token.caveats().any(has_expired))
+            .is_some_and(|token| Reach::of(token.caveats()).has_expired(now))
         {
             return true;
         }

@@ -8,6 +8,7 @@ use storage::{Conflict, StorageError};
 
 use crate::accounts::Accounts;
 use crate::accounts::notices::{at, device, enqueue, remote_address};
+use crate::own::of_account;
 use crate::{Account, AccountError, AccountView};
 
 /// Delete an account. Its name is never free again.
@@ -22,6 +23,10 @@ impl Target for DeleteAccount {
     fn facts(&self) -> TargetFacts<'_> {
         TargetFacts::of(Action::AccountDelete)
     }
+}
+
+of_account! {
+    DeleteAccount: account,
 }
 
 impl Accounts<'_> {

@@ -28,9 +28,8 @@ use storage::{Secret, SecretHash, StorageError};
 use crate::accounts::notices;
 use crate::history::device_in_words;
 use crate::limits::{Known, Taken, TooMany};
-use crate::prove_person::NotProven;
 use crate::refusals::Failure;
-use crate::request::{Concerning, RequestContext, Stop, UseCase};
+use crate::request::{Concerning, Ending, RequestContext, Stop, UseCase};
 use crate::{Account, limits, opaque};
 
 /// How long they count.
@@ -111,6 +110,29 @@ impl Device {
     /// What a stranger has not, if this is it.
     pub(crate) fn known(&self) -> Option<Known> {
         self.is_confirmed().then_some(Known::Device(self.hash))
+    }
+}
+
+/// Why a person was not proven.
+#[derive(Debug)]
+pub struct NotProven {
+    pub refusal: Refusal,
+    /// What the command line sends along from now on, where all but that was right.
+    pub device: Option<Secret<String>>,
+}
+
+impl From<Refusal> for NotProven {
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            refusal,
+            device: None,
+        }
+    }
+}
+
+impl Ending for NotProven {
+    fn of_storage(error: StorageError) -> Stop<Self> {
+        Stop::Storage(error, None)
     }
 }
 

@@ -18,8 +18,8 @@ pub mod removal;
 #[cfg(test)]
 mod tests;
 
-use gate::Permit;
 use gate::demands::Demand;
+use gate::{Permit, Target, TargetFacts};
 use model::audit::Detail;
 use model::{Action, CredentialKind, Factor, SessionId, Timestamp, UserId};
 use storage::StorageError;
@@ -86,6 +86,18 @@ pub struct FactorsOverview {
     pub recovery: RecoveryOverview,
     /// Whether the primary email address is verified.
     pub email_verified: bool,
+}
+
+/// Open the page on which a second factor is set up.
+#[derive(Clone, Copy, Debug)]
+pub struct OpenEnrollment {
+    pub account: Account,
+}
+
+impl Target for OpenEnrollment {
+    fn facts(&self) -> TargetFacts<'_> {
+        TargetFacts::of(Action::FactorEnroll)
+    }
 }
 
 /// What somebody has to prove themselves with.

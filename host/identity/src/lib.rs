@@ -6,14 +6,22 @@
 //! asking what the route is for: refusing a token there is the policies' business. A read goes
 //! on without a credential that is not accepted (`readers`).
 //! [`login`] makes a [session](sessions) of a password and a second factor, or of a passkey;
-//! [`step_up`] proves one of them anew; [`devices`] asks by mail about a device that was never
+//! [`step_up`] proves one of them again; [`devices`] asks by mail about a device that was never
 //! seen. [`Proofs::prove_person`] proves password and second factor within one call, without
 //! a session. [`factors`] enrolls second factors and verifies them. [`tokens`] is the macaroon
 //! format and its arithmetic, [`passwords`] and [`totp`] the same for what people type.
 //! [`accounts`], [`registration`], [`recovery`], [`account_tokens`] and their neighbours are
-//! the use cases; each takes a [`gate::Permit`] of a target defined beside it, so that pages
-//! and the command line run the same code. [`history`] tells people what happened to their
-//! account, [`secure`] is what they do when it was not them.
+//! the use cases. [`history`] shows people what happened to their account, [`secure`] is what
+//! they do when it was not them.
+//!
+//! The use cases are grouped into areas: `identity.sessions()`, `identity.factors()` and so on,
+//! see `areas`. One whose decision can be made before it begins takes a [`gate::Permit`] of a
+//! target defined in its file, so that pages and the command line run the same code. One that has
+//! to look at a credential or a mailed link first takes a [`RequestContext`], lets the gate decide
+//! in its midst, and refuses by one way, see `request`.
+//!
+//! To add a use case: its target and its function in the file of its noun, in the area of that
+//! noun; a new noun declares an area and gets an accessor below.
 //!
 //! A target of an account names it by an [`Account`], made from the caller; what a page shows of
 //! an account is read with an [`AccountView`], made from a permit.
@@ -49,6 +57,7 @@ pub mod account_tokens;
 pub mod tokens;
 pub mod limits;
 mod own;
+mod named;
 pub mod random;
 mod opaque;
 mod even;
@@ -76,32 +85,35 @@ pub use account_tokens::{
 };
 pub use accounts::conversion::convert_addresses;
 pub use accounts::emails::{
-    AddEmail, Emails, PromoteEmail, RemoveEmail, SendVerification, UnverifiedEmail, VerifyEmail,
+    AddEmail, Emails, PromoteEmail, ReadEmailLink, RemoveEmail, SendVerification, UnverifiedEmail,
+    VerifyEmail,
 };
 pub use accounts::standing::{DisableUser, EnableUser, SetStaff};
 pub use accounts::{AccountError, Accounts, CreateUser, EnrollTotp, RemoveTotp, SetPassword};
 pub use breaches::{BreachConfig, BreachOutcome, Unreachable};
 pub use deletion::DeleteAccount;
-pub use devices::{DeviceInWords, Devices, ForgetDevice, ListDevices, ListedDevice, MailAgain};
-pub use factors::Factors;
+pub use devices::{
+    DeviceInWords, Devices, ForgetDevice, ListDevices, ListedDevice, MailAgain, NotProven,
+};
+pub use factors::{Factors, OpenEnrollment};
 pub use history::{DoneBy, Histories, History, HistoryEntry, ReadHistory, device_in_words};
 pub use invitation::InviteUser;
 pub use limits::Limits;
 pub use login::{LoginStep, Logins, PendingLogin};
 pub use own::{Account, AccountView, OfAccount, OwnSession, ReadAccount};
-pub use password_change::PasswordProblem;
-pub use password_change::Passwords;
+pub use password_change::{OpenPasswordChange, PasswordProblem, Passwords};
+pub use password_reset::{OpenResetRequest, ReadResetLink};
 pub use passwords::{PasswordHashing, UnsuitablePassword, check_suitable};
 pub use presented::{InvalidAuthorization, Presented};
-pub use prove_person::{NotProven, PersonalProof, Proofs, UnspentCode};
-pub use readers::Readers;
-pub use readers::Unaccepted;
+pub use prove_person::{PersonalProof, Proofs, UnspentCode};
+pub use readers::{Readers, Unaccepted};
 pub use recovery::{
-    AnnouncedRecovery, CancelRecovery, ListRecoveries, ListedRecovery, RecoverAccount, Recoveries,
-    RecoveryError, StopOwnRecovery,
+    AnnouncedRecovery, CancelRecovery, ListRecoveries, ListedRecovery, ReadRecoveryLink,
+    RecoverAccount, Recoveries, RecoveryError, StopOwnRecovery,
 };
 pub use registration::{
-    ConfirmProblem, FieldError, PendingRegistration, RegisterForm, RegisterProblem, Registrations,
+    ConfirmProblem, FieldError, OpenRegistration, PendingRegistration, ReadFirstUserLink,
+    ReadRegistration, RegisterForm, RegisterProblem, Registrations,
 };
 pub use request::RequestContext;
 pub use secure::SecureAccount;

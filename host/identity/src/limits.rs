@@ -13,7 +13,7 @@ use model::{Factor, SessionId, UserId, UserName};
 use sha2::{Digest, Sha256};
 use storage::{SecretHash, StorageError};
 
-use crate::prove_person::Login;
+use crate::named::Login;
 
 pub(crate) use counting::{Counter, Taken, TooMany, check, take};
 

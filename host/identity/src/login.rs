@@ -21,13 +21,13 @@ use storage::ceremonies::NewCeremony;
 use storage::users::UserRow;
 use storage::{Secret, StorageError};
 
+use crate::accounts::is_secured;
 use crate::devices::{Device, MayAsk};
 use crate::factors::KeyAnswer;
 use crate::factors::challenges::{KeyBinding, KeyProblem};
 use crate::prove_person::{Place, Proof};
 use crate::refusals::Failure;
 use crate::request::{Concerning, RequestContext, Stop, UseCase};
-use crate::secure::is_secured;
 use crate::sessions::{StartSession, StartedSession};
 use crate::{limits, opaque};
 
@@ -281,7 +281,7 @@ impl Logins<'_> {
             .await?
         {
             let failure = Failure::passkey("key-challenge-unknown", None);
-            return Err(Stop::Counted(failure));
+            return Err(Stop::counted(failure));
         }
         let (user, at) = self.look_at_passkey(case.attempt, answer).await?;
         let second_factor = Some(FactorUse {
@@ -310,7 +310,7 @@ impl Logins<'_> {
         let waiting = self
             .waiting(pending)
             .await?
-            .map_err(|why| Stop::Counted(Failure::login_expired(why, None)))?;
+            .map_err(|why| Stop::counted(Failure::login_expired(why, None)))?;
         let user = &waiting.user;
         let browser = self.browser_of(user, device, &offered).await.of(user.id)?;
         let right = self

@@ -8,14 +8,6 @@ use gate::{Permit, Target, TargetFacts};
 use model::audit::Actor;
 use model::{Action, Caller, SessionId, UserId};
 
-use crate::account_tokens::{CreateToken, OpenTokenForm};
-use crate::accounts::emails::{AddEmail, PromoteEmail, RemoveEmail, SendVerification};
-use crate::deletion::DeleteAccount;
-use crate::factors::{
-    ConfirmRecoveryCodes, ConfirmTotp, EnrollKey, GenerateRecoveryCodes, OpenRemoval, ProposeTotp,
-    RemoveFactor,
-};
-
 /// The account that a target is about.
 ///
 /// Invariant: where a request is answered, it is the caller's own. The other constructor is for
@@ -52,7 +44,7 @@ impl Account {
 /// The session that asks, and its account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OwnSession {
-    account: Account,
+    pub(crate) account: Account,
     id: SessionId,
 }
 
@@ -97,31 +89,17 @@ pub trait OfAccount: Target {
 
 macro_rules! of_account {
     ($($target:ty: $($account:ident).+),* $(,)?) => {$(
-        impl OfAccount for $target {
-            fn account(&self) -> Account {
+        impl $crate::own::OfAccount for $target {
+            fn account(&self) -> $crate::own::Account {
                 self.$($account).+
             }
         }
     )*};
 }
 
-of_account! {
-    ReadAccount: account,
-    AddEmail: account,
-    PromoteEmail: account,
-    RemoveEmail: account,
-    SendVerification: account,
-    DeleteAccount: account,
-    GenerateRecoveryCodes: account,
-    ConfirmRecoveryCodes: account,
-    ProposeTotp: session.account,
-    ConfirmTotp: session.account,
-    EnrollKey: session.account,
-    OpenTokenForm: account,
-    CreateToken: account,
-    OpenRemoval: account,
-    RemoveFactor: account,
-}
+pub(crate) use of_account;
+
+of_account! { ReadAccount: account }
 
 /// What a permit of an account lets its pages show. Made of the permit alone, so nothing of an
 /// account is read that was not decided.

@@ -1,20 +1,21 @@
 //! A new password for somebody who knows the old one.
 
-use gate::{Refusal, Target, TargetFacts};
+use gate::{Permit, Refusal, Target, TargetFacts};
 use model::audit::Detail;
 use model::mail::{Mail, MailKind};
-use model::{Action, Assurance, Caller, LinkPurpose, SessionId, UserId};
+use model::{Action, Assurance, Caller, LinkPurpose, PasswordState, SessionId, UserId, UserName};
 use storage::sessions::Proven;
 use storage::users::UserRow;
 use storage::{Secret, SecretHash, StorageError, UnitOfWork};
+use turns::Asker;
 
 use crate::accounts::notices::{at, device, remote_address};
-use crate::opaque;
 use crate::passwords::{Busy, NotHashed, UnsuitablePassword};
 use crate::prove_person::{Place, Problem, Proof};
 use crate::refusals::Failure;
 use crate::request::{RequestContext, Stop, UseCase, ends_with};
 use crate::sessions::StartedSession;
+use crate::{Account, opaque};
 
 /// Why a password was not set.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +53,18 @@ impl From<Refusal> for PasswordProblem {
 
 ends_with!(PasswordProblem);
 
+/// Open the empty form that changes one's own password.
+#[derive(Clone, Copy, Debug)]
+pub struct OpenPasswordChange {
+    pub account: Account,
+}
+
+impl Target for OpenPasswordChange {
+    fn facts(&self) -> TargetFacts<'_> {
+        TargetFacts::of(Action::PasswordChange)
+    }
+}
+
 /// Change one's own password.
 struct ChangePassword {
     user: UserId,
@@ -72,6 +85,31 @@ crate::areas::area! {
 }
 
 impl Passwords<'_> {
+    /// Whether the caller may open the form. What else is demanded for a change is asked for
+    /// before it is filled in: passwords are not stored while somebody proves something. The
+    /// password itself is proven by the form, and the new one is what matters: a page that mends
+    /// a breached one must open.
+    pub async fn open_change(
+        self,
+        context: RequestContext<'_>,
+        account: Account,
+        caller: &Caller,
+    ) -> Result<Permit<OpenPasswordChange>, Refusal> {
+        let case = self
+            .identity
+            .use_case(context, Action::PasswordChange, caller.credential);
+        let assurance = Assurance {
+            password_state: PasswordState::Unchecked,
+            password_at: caller.assurance.password_at.map(|_| case.attempt.at),
+            ..caller.assurance
+        };
+        let caller = Caller {
+            assurance,
+            ..caller.clone()
+        };
+        case.decide(&caller, OpenPasswordChange { account }).await
+    }
+
     /// Changes the caller's own password. Ends the caller's other sessions, and gives the one
     /// that goes on another secret, which is what is returned. `known` is the device cookie of
     /// the browser, which stays known; the others are unknown from then on. A password that is
@@ -179,7 +217,7 @@ impl Passwords<'_> {
         let person = caller
             .user()
             .filter(|_| case.may_permit(caller.credential))
-            .ok_or_else(|| Stop::Counted(Failure::person_not_accepted()))?;
+            .ok_or_else(|| Stop::counted(Failure::person_not_accepted()))?;
         let proof = Proof {
             user_name: person.name.as_written(),
             password: current,
@@ -202,7 +240,7 @@ impl Passwords<'_> {
                 } else {
                     PasswordProblem::WrongCurrent
                 };
-                Err(Stop::Recorded(Failure::person(why, user), answer))
+                Err(Stop::recorded(Failure::person(why, user), answer))
             }
             Err(Problem::TooMany { too_many, .. }) => {
                 Err(Failure::limited(caller.credential, too_many)
@@ -248,5 +286,35 @@ impl Passwords<'_> {
             unit.drop_links(user, Some(purpose)).await?;
         }
         Ok(ended)
+    }
+
+    /// The hash of a new password of a user with this name and these addresses, if it is suitable.
+    pub(crate) async fn hash_new_password(
+        self,
+        asker: Asker,
+        password: &Secret<String>,
+        name: &UserName,
+        addresses: &[&str],
+    ) -> Result<String, NotHashed> {
+        let location = &self.config().token_location;
+        let hashing = &self.identity.inner.passwords;
+        hashing
+            .hash_new(asker, password, name, addresses, location)
+            .await
+    }
+
+    /// Whether it would be hashed.
+    pub(crate) async fn check_new_password(
+        self,
+        asker: Asker,
+        password: &Secret<String>,
+        name: &UserName,
+        addresses: &[&str],
+    ) -> Result<(), NotHashed> {
+        let location = &self.config().token_location;
+        let hashing = &self.identity.inner.passwords;
+        hashing
+            .check_new(asker, password, name, addresses, location)
+            .await
     }
 }

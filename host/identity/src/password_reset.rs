@@ -4,7 +4,7 @@
 //! same mail is written, to nobody where there is nobody to write to. The link goes to the
 //! primary address as it is stored, never to what was typed, and only once that is verified.
 
-use gate::{Refusal, Target, TargetFacts};
+use gate::{Permit, Refusal, Target, TargetFacts};
 use model::audit::Detail;
 use model::email::comparable;
 use model::mail::{Mail, MailField, MailKind};
@@ -16,6 +16,7 @@ use storage::links::NewLink;
 use storage::users::UserRow;
 use storage::{Secret, SecretHash, StorageError, UnitOfWork};
 
+use crate::accounts::is_secured;
 use crate::accounts::notices::{Mailbox, at, device, enqueue, remote_address};
 use crate::accounts::{is_there, person, standing_primary};
 use crate::limits;
@@ -23,7 +24,6 @@ use crate::opaque;
 use crate::password_change::PasswordProblem;
 use crate::password_change::Passwords;
 use crate::request::{Concerning, RequestContext, Stop, UseCase};
-use crate::secure::is_secured;
 
 /// How long a link counts.
 const LINK_MS: i64 = 6 * 3600 * 1000;
@@ -61,6 +61,28 @@ impl Asked {
 struct RequestReset;
 
 impl Target for RequestReset {
+    fn facts(&self) -> TargetFacts<'_> {
+        TargetFacts::of(Action::PasswordReset)
+    }
+}
+
+/// Open the empty form that asks for a link.
+#[derive(Clone, Copy, Debug)]
+pub struct OpenResetRequest;
+
+impl Target for OpenResetRequest {
+    fn facts(&self) -> TargetFacts<'_> {
+        TargetFacts::of(Action::PasswordReset)
+    }
+}
+
+/// Look whose password a link would set.
+#[derive(Clone, Debug)]
+pub struct ReadResetLink {
+    pub link: String,
+}
+
+impl Target for ReadResetLink {
     fn facts(&self) -> TargetFacts<'_> {
         TargetFacts::of(Action::PasswordReset)
     }
@@ -129,7 +151,7 @@ impl Passwords<'_> {
 
     async fn mail_reset_link(
         self,
-        permit: &gate::Permit<RequestReset>,
+        permit: &Permit<RequestReset>,
         asked: &Asked,
     ) -> Result<(), StorageError> {
         let is_rarely_asked_for = self.is_rarely_asked_for(asked).await?;
@@ -144,22 +166,14 @@ impl Passwords<'_> {
             .storage()
             .emails(user.as_ref().map_or_else(UserId::new, |user| user.id))
             .await?;
-        let address = match &user {
-            Some(user) => {
-                self.identity
-                    .emails()
-                    .reset_address(
-                        user,
-                        &Mailbox {
-                            user: user.id,
-                            name: user.name.clone(),
-                            emails: emails.clone(),
-                        },
-                    )
-                    .await?
-            }
-            None => None,
-        };
+        let address = user.as_ref().and_then(|user| {
+            let mailbox = Mailbox {
+                user: user.id,
+                name: user.name.clone(),
+                emails: emails.clone(),
+            };
+            standing_primary::reset_address(user, &mailbox, self.now())
+        });
         let name = user.as_ref().map_or("-", |user| user.name.as_written());
 
         let (id, now) = (user.as_ref().map(|user| user.id), permit.at());
@@ -212,7 +226,15 @@ impl Passwords<'_> {
     }
 
     /// Whose password a link would set, for the page with the form. Changes nothing.
-    pub async fn waiting_for(self, link: &str) -> Result<Option<UserName>, StorageError> {
+    pub async fn waiting_for(
+        self,
+        permit: Permit<ReadResetLink>,
+    ) -> Result<Option<UserName>, StorageError> {
+        self.still_waiting_for(&permit.target().link).await
+    }
+
+    /// The same for the form that was sent, which is decided with the new password.
+    pub async fn still_waiting_for(self, link: &str) -> Result<Option<UserName>, StorageError> {
         Ok(self.pending_reset(link).await?.map(|(_, user)| user.name))
     }
 

@@ -16,8 +16,6 @@ use storage::Secret;
 use turns::{Account, Asker, Bounds, Full, Place, Places, Waiting};
 use zeroize::Zeroizing;
 
-use crate::password_change::Passwords;
-
 pub use form::is_same;
 pub(crate) use form::normalized;
 
@@ -123,49 +121,6 @@ impl From<Busy> for NotHashed {
     }
 }
 
-impl Passwords<'_> {
-    /// The hash of a new password of a user with this name and these addresses, if it is suitable.
-    pub(crate) async fn hash_new_password(
-        self,
-        asker: Asker,
-        password: &Secret<String>,
-        name: &UserName,
-        addresses: &[&str],
-    ) -> Result<String, NotHashed> {
-        check_suitable(password, name)?;
-        let known = strength::known_words(name, addresses, &self.config().token_location);
-        Ok(self
-            .identity
-            .inner
-            .passwords
-            .turn(asker)
-            .await?
-            .hash_new(password.clone(), known)
-            .await?)
-    }
-
-    /// Whether it would be hashed.
-    pub(crate) async fn check_new_password(
-        self,
-        asker: Asker,
-        password: &Secret<String>,
-        name: &UserName,
-        addresses: &[&str],
-    ) -> Result<(), NotHashed> {
-        check_suitable(password, name)?;
-        let known = strength::known_words(name, addresses, &self.config().token_location);
-        let password = password.clone();
-        Ok(self
-            .identity
-            .inner
-            .passwords
-            .turn(asker)
-            .await?
-            .run(move || strength::check(&normalized(&password), &known))
-            .await?)
-    }
-}
-
 /// More passwords are waiting to be checked than this server lets wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many passwords are being checked; try again in a moment")]
@@ -211,6 +166,44 @@ pub(crate) struct Turn<'a> {
 }
 
 impl Hashing {
+    /// The hash of a new password of a user with this name and these addresses, if it is suitable
+    /// for a registry at this location.
+    pub(crate) async fn hash_new(
+        &self,
+        asker: Asker,
+        password: &Secret<String>,
+        name: &UserName,
+        addresses: &[&str],
+        location: &str,
+    ) -> Result<String, NotHashed> {
+        check_suitable(password, name)?;
+        let known = strength::known_words(name, addresses, location);
+        Ok(self
+            .turn(asker)
+            .await?
+            .hash_new(password.clone(), known)
+            .await?)
+    }
+
+    /// Whether it would be hashed.
+    pub(crate) async fn check_new(
+        &self,
+        asker: Asker,
+        password: &Secret<String>,
+        name: &UserName,
+        addresses: &[&str],
+        location: &str,
+    ) -> Result<(), NotHashed> {
+        check_suitable(password, name)?;
+        let known = strength::known_words(name, addresses, location);
+        let password = password.clone();
+        Ok(self
+            .turn(asker)
+            .await?
+            .run(move || strength::check(&normalized(&password), &known))
+            .await?)
+    }
+
     /// Fails when argon2 refuses the parameters.
     pub(crate) fn new(hashing: PasswordHashing) -> Result<Self, argon2::Error> {
         let params = Params::new(hashing.memory_kib, hashing.iterations, hashing.lanes, None)?;

@@ -1,24 +1,23 @@
 //! Password and second factor proven within one call.
 
-use std::borrow::Cow;
 use std::net::IpAddr;
 
 use gate::Refusal;
 use model::audit::{AuditEvent, Detail};
-use model::email::comparable;
 use model::{
-    Action, Assurance, Caller, CredentialKind, DeviceKind, EmailAddress, Factor, FactorUse,
-    Principal, SessionId, UserId, UserName,
+    Action, Assurance, Caller, CredentialKind, DeviceKind, Factor, FactorUse, Principal, SessionId,
+    UserId, UserName,
 };
 use storage::users::UserRow;
 use storage::{Secret, StorageError};
 use turns::Asker;
 
-use crate::devices::host_of;
+use crate::devices::{NotProven, host_of};
 use crate::limits::{self, Counter, Known, TooMany};
+use crate::named::Login;
 use crate::passwords::{Busy, MAX_BYTES, Match};
 use crate::refusals::Failure;
-use crate::request::{Concerning, Ending, RequestContext, Stop, UseCase};
+use crate::request::{Concerning, RequestContext, Stop, UseCase};
 use crate::{opaque, totp};
 
 /// What a person typed.
@@ -58,29 +57,6 @@ pub struct PersonalProof<'a> {
     pub host: Option<&'a str>,
 }
 
-/// Why a person was not proven.
-#[derive(Debug)]
-pub struct NotProven {
-    pub refusal: Refusal,
-    /// What the command line sends along from now on, where all but that was right.
-    pub device: Option<Secret<String>>,
-}
-
-impl From<Refusal> for NotProven {
-    fn from(refusal: Refusal) -> Self {
-        Self {
-            refusal,
-            device: None,
-        }
-    }
-}
-
-impl Ending for NotProven {
-    fn of_storage(error: StorageError) -> Stop<Self> {
-        Stop::Storage(error, None)
-    }
-}
-
 /// A TOTP code that was verified and not yet used up. It authorises nothing until
 /// [`Proofs::spend_code`] accepted it, which it does once.
 #[derive(Debug)]
@@ -98,34 +74,6 @@ impl UnspentCode {
             user: user.id,
             name: user.name.clone(),
             step,
-        }
-    }
-}
-
-/// Whom a text could name.
-pub(crate) enum Login<'a> {
-    Name(UserName),
-    /// An email address, its domain in the form that is stored; no user name has an `@`.
-    Email(Cow<'a, str>),
-    /// Neither.
-    Nobody,
-}
-
-impl<'a> Login<'a> {
-    pub(crate) fn parse(text: &'a str) -> Self {
-        let text = text.trim();
-        match UserName::parse(text) {
-            Ok(name) => Self::Name(name),
-            Err(_) => match comparable(text) {
-                address
-                    if address.contains('@')
-                        && address.len() <= EmailAddress::MAX_LENGTH
-                        && !address.chars().any(char::is_control) =>
-                {
-                    Self::Email(address)
-                }
-                _ => Self::Nobody,
-            },
         }
     }
 }

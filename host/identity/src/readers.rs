@@ -13,7 +13,7 @@ use std::borrow::Cow;
 use gate::{Attempt, Refusal, RefusalKind, SetAside};
 use model::{Action, Caller, CredentialKind};
 
-use crate::prove_person::Login;
+use crate::named::Login;
 use crate::refusals::Failure;
 use crate::request::{RequestContext, Stop, UseCase};
 use crate::{InvalidAuthorization, Presented};

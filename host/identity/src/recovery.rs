@@ -121,6 +121,18 @@ impl From<StorageError> for RecoveryError {
     }
 }
 
+/// Look at the recovery that a mailed link would stop.
+#[derive(Clone, Debug)]
+pub struct ReadRecoveryLink {
+    pub link: String,
+}
+
+impl Target for ReadRecoveryLink {
+    fn facts(&self) -> TargetFacts<'_> {
+        TargetFacts::of(Action::PasswordReset)
+    }
+}
+
 /// Stop a recovery of one's own account, by the mailed link.
 struct StopRecovery {
     link: SecretHash,
@@ -321,13 +333,19 @@ impl Recoveries<'_> {
     }
 
     /// The recovery that a mailed link would stop. Changes nothing.
-    pub async fn announced(self, link: &str) -> Result<Option<AnnouncedRecovery>, StorageError> {
+    pub async fn announced(
+        self,
+        permit: Permit<ReadRecoveryLink>,
+    ) -> Result<Option<AnnouncedRecovery>, StorageError> {
         let announced = |row: RecoveryRow| AnnouncedRecovery {
             user: row.user_name,
             reason: row.reason,
             effective_at: row.effective_at,
         };
-        Ok(self.running(link).await?.map(|(_, row)| announced(row)))
+        Ok(self
+            .running(&permit.target().link)
+            .await?
+            .map(|(_, row)| announced(row)))
     }
 
     async fn running(self, link: &str) -> Result<Option<(SecretHash, RecoveryRow)>, StorageError> {

@@ -138,6 +138,40 @@ impl From<Refusal> for ConfirmProblem {
 
 ends_with!(ConfirmProblem);
 
+/// Open the empty form of a registration.
+#[derive(Clone, Copy, Debug)]
+pub struct OpenRegistration;
+
+impl Target for OpenRegistration {
+    fn facts(&self) -> TargetFacts<'_> {
+        TargetFacts::of(Action::AccountCreate)
+    }
+}
+
+/// Look at the registration behind a link, before it is confirmed or discarded.
+#[derive(Clone, Debug)]
+pub struct ReadRegistration {
+    pub link: String,
+}
+
+impl Target for ReadRegistration {
+    fn facts(&self) -> TargetFacts<'_> {
+        TargetFacts::of(Action::AccountCreate)
+    }
+}
+
+/// Look whether a link would create the first user.
+#[derive(Clone, Debug)]
+pub struct ReadFirstUserLink {
+    pub link: String,
+}
+
+impl Target for ReadFirstUserLink {
+    fn facts(&self) -> TargetFacts<'_> {
+        TargetFacts::of(Action::AccountCreate)
+    }
+}
+
 /// Create an account, now or once a link was opened.
 struct Register {
     user_name: UserName,
@@ -426,17 +460,22 @@ impl Registrations<'_> {
     /// The registration behind a link, for the page that asks for a confirmation. Changes nothing.
     pub async fn waiting_for(
         self,
+        permit: Permit<ReadRegistration>,
+    ) -> Result<Option<PendingRegistration>, StorageError> {
+        self.still_waiting_for(&permit.target().link).await
+    }
+
+    /// The same for the form that is shown again after it was sent, which was decided then.
+    pub async fn still_waiting_for(
+        self,
         link: &str,
     ) -> Result<Option<PendingRegistration>, StorageError> {
-        let Some((
-            _,
-            Register {
-                user_name, email, ..
-            },
-        )) = self.pending_registration(link).await?
-        else {
+        let Some((_, registration)) = self.pending_registration(link).await? else {
             return Ok(None);
         };
+        let Register {
+            user_name, email, ..
+        } = registration;
         let name_taken = self.storage().is_name_taken(&user_name).await?;
         Ok(Some(PendingRegistration {
             user_name,
@@ -559,7 +598,7 @@ impl Registrations<'_> {
                 != Match::No;
         if !is_right {
             let failure = Failure::password("wrong-password-of-registration", None);
-            return Err(Stop::Recorded(failure, ConfirmProblem::WrongPassword));
+            return Err(Stop::recorded(failure, ConfirmProblem::WrongPassword));
         }
         counted.give_back(self.storage()).await?;
         Ok(())
@@ -629,8 +668,15 @@ impl Registrations<'_> {
         Ok(Some(secret))
     }
 
-    /// Whether a link would make the first user. Changes nothing.
-    pub async fn is_first_user_link(self, link: &str) -> Result<bool, StorageError> {
+    /// Whether a link would create the first user. Changes nothing.
+    pub async fn is_first_user_link(
+        self,
+        permit: Permit<ReadFirstUserLink>,
+    ) -> Result<bool, StorageError> {
+        self.is_for_first_user(&permit.target().link).await
+    }
+
+    async fn is_for_first_user(self, link: &str) -> Result<bool, StorageError> {
         let Some(stored) = opaque::hash(link) else {
             return Ok(false);
         };
@@ -663,7 +709,7 @@ impl Registrations<'_> {
     ) -> Result<UserName, Stop<RegisterProblem>> {
         let stored = opaque::hash(link).ok_or(RegisterProblem::UnknownLink)?;
         // Before any costly work is done for it.
-        if !self.is_first_user_link(link).await? {
+        if !self.is_for_first_user(link).await? {
             return Err(RegisterProblem::UnknownLink.into());
         }
         let (user_name, email) = self.check_form(case.attempt, &form).await?;

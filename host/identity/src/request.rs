@@ -14,7 +14,7 @@ use model::{Action, Assurance, Caller, CredentialKind, Principal, UserId};
 use storage::StorageError;
 
 use crate::limits::{Counter, Taken};
-use crate::prove_person::Login;
+use crate::named::Login;
 use crate::refusals::Failure;
 use crate::{Identity, limits};
 
@@ -46,11 +46,11 @@ pub(crate) struct UseCase<'a> {
 #[derive(Debug)]
 pub(crate) enum Stop<P = Refusal> {
     /// Not accepted: recorded and refused.
-    Failure(Failure),
+    Failure(Box<Failure>),
     /// Not accepted: counted against the address, recorded and refused.
-    Counted(Failure),
+    Counted(Box<Failure>),
     /// Not accepted: recorded, and answered in the words of the entry point.
-    Recorded(Failure, P),
+    Recorded(Box<Failure>, P),
     /// Storage failed: recorded and refused as a credential that could not be checked, of this
     /// user, if it is known by then.
     Storage(StorageError, Option<UserId>),
@@ -91,7 +91,19 @@ pub(crate) use ends_with;
 
 impl<P> From<Failure> for Stop<P> {
     fn from(failure: Failure) -> Self {
-        Self::Failure(failure)
+        Self::Failure(Box::new(failure))
+    }
+}
+
+impl<P> Stop<P> {
+    /// Not accepted, and counted against the address.
+    pub(crate) fn counted(failure: Failure) -> Self {
+        Self::Counted(Box::new(failure))
+    }
+
+    /// Not accepted, and answered in the words of the entry point.
+    pub(crate) fn recorded(failure: Failure, answer: P) -> Self {
+        Self::Recorded(Box::new(failure), answer)
     }
 }
 
@@ -116,9 +128,9 @@ pub(crate) trait Concerning<T, P> {
 impl<T, P, E: Into<Stop<P>>> Concerning<T, P> for Result<T, E> {
     fn of(self, user: UserId) -> Result<T, Stop<P>> {
         self.map_err(|stopped| match stopped.into() {
-            Stop::Failure(failure) => Stop::Failure(failure.of(user)),
-            Stop::Counted(failure) => Stop::Counted(failure.of(user)),
-            Stop::Recorded(failure, answer) => Stop::Recorded(failure.of(user), answer),
+            Stop::Failure(failure) => failure.of(user).into(),
+            Stop::Counted(failure) => Stop::counted(failure.of(user)),
+            Stop::Recorded(failure, answer) => Stop::recorded(failure.of(user), answer),
             Stop::Storage(error, _) => Stop::Storage(error, Some(user)),
             Stop::Ended(answer) => Stop::Ended(answer),
         })
@@ -154,11 +166,13 @@ impl UseCase<'_> {
             Ok(done) => return Ok(done),
             Err(Stop::Ended(answer)) => return Err(answer),
             Err(Stop::Recorded(failure, answer)) => {
-                let _recorded = self.refuse(failure).await;
+                let _recorded = self.refuse(*failure).await;
                 return Err(answer);
             }
-            Err(Stop::Counted(failure)) => return Err(self.refuse_counted(failure).await.into()),
-            Err(Stop::Failure(failure)) => failure,
+            Err(Stop::Counted(failure)) => {
+                return Err(self.refuse_counted(*failure).await.into());
+            }
+            Err(Stop::Failure(failure)) => *failure,
             Err(Stop::Storage(error, user)) => Failure {
                 user,
                 ..Failure::unavailable(self.credential, &error)
@@ -186,7 +200,7 @@ impl UseCase<'_> {
     pub(crate) fn expect_person<P>(&self) -> Result<(), Stop<P>> {
         match self.may_permit(CredentialKind::Session) {
             true => Ok(()),
-            false => Err(Stop::Counted(Failure::person_not_accepted())),
+            false => Err(Stop::counted(Failure::person_not_accepted())),
         }
     }
 

@@ -1,15 +1,14 @@
 //! "This wasn't me": everything that lets somebody in is ended at once.
 
 use gate::{Permit, Target, TargetFacts};
+use model::Action;
 use model::audit::Detail;
 use model::mail::{Mail, MailField, MailKind};
-use model::{Action, PasswordDisabled};
 use storage::StorageError;
-use storage::users::UserRow;
 
-use crate::accounts::Accounts;
 use crate::accounts::notices::{self, enqueue};
-use crate::accounts::standing_primary::masked;
+use crate::accounts::standing_primary::{masked, reset_address, standing_primary};
+use crate::accounts::{Accounts, is_secured};
 use crate::password_reset::LINK_LIFETIME;
 use crate::{Account, AccountView};
 
@@ -25,12 +24,6 @@ impl Target for SecureAccount {
     fn facts(&self) -> TargetFacts<'_> {
         TargetFacts::of(Action::SessionEnd)
     }
-}
-
-/// Whether the account waits for the new password that its owner was mailed a link for: until
-/// then, nothing else lets anybody in.
-pub(crate) fn is_secured(user: &UserRow) -> bool {
-    user.password_disabled == Some(PasswordDisabled::Secured)
 }
 
 impl Accounts<'_> {
@@ -53,18 +46,8 @@ impl Accounts<'_> {
         // Secured again is secured for the same address. An address that becomes the primary one
         // from here on is no other answer: the link puts this one back.
         let recipient = match is_secured(&user) {
-            true => {
-                self.identity
-                    .emails()
-                    .reset_address(&user, &mailbox)
-                    .await?
-            }
-            false => {
-                self.identity
-                    .emails()
-                    .standing_primary(&mailbox, at)
-                    .await?
-            }
+            true => reset_address(&user, &mailbox, self.now()),
+            false => standing_primary(&user, &mailbox, at),
         };
         let mut unit = permit.begin(self.storage()).await?;
         // Held first: a login that is just being finished is either ended below or sees that
@@ -72,7 +55,7 @@ impl Accounts<'_> {
         if unit.hold_user(id).await?.is_none() {
             return Ok(None);
         }
-        unit.disable_password(id, PasswordDisabled::Secured).await?;
+        unit.secure_user(id, at).await?;
         // Whoever enrolled one, an intruder or the owner: beside the new password it still counts.
         let passkeys = unit.demote_passkeys(id).await?;
         // Not every link: the one that stops a recovery by staff may be what its owner needs most.
@@ -145,11 +128,7 @@ impl Accounts<'_> {
             return Ok(None);
         };
         let mailbox = self.identity.mailbox(&user).await?;
-        Ok(self
-            .identity
-            .emails()
-            .standing_primary(&mailbox, self.now())
-            .await?
+        Ok(standing_primary(&user, &mailbox, self.now())
             .as_deref()
             .map(masked))
     }

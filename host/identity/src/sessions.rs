@@ -15,11 +15,11 @@ use storage::sessions::{NewSession, Proven, SessionRow};
 use storage::users::UserRow;
 use storage::{Conflict, Secret, StorageError, UnitOfWork};
 
+use crate::accounts::is_secured;
 use crate::devices::Device;
 use crate::history::device_in_words;
 use crate::login::second_factor::Right;
 use crate::refusals::Failure;
-use crate::secure::is_secured;
 use crate::{Account, opaque};
 
 /// Start a session for whoever was proven.

@@ -226,7 +226,7 @@ impl StepUps<'_> {
             }
             _ => {
                 let user = caller.user().map(|user| user.id);
-                Err(Stop::Counted(Failure::session_ended(user)))
+                Err(Stop::counted(Failure::session_ended(user)))
             }
         }
     }

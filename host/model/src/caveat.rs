@@ -4,11 +4,15 @@
 //! and malformed caveats do not parse, and a token with one is refused: a restriction
 //! that is not understood cannot be kept.
 
+mod reach;
+
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::caller::{Caller, CredentialKind, Principal};
 use crate::time::Timestamp;
+
+pub use reach::Reach;
 
 /// One restriction.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,50 +29,6 @@ pub enum Caveat {
     Publisher { id: String },
     /// Legacy `{"version": 1, "permissions": "user"}`: the user the token belongs to.
     LegacyUser,
-}
-
-/// What several caveats leave when all of them hold, as far as it can be said without a
-/// request: projects by name, and until when.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Reach {
-    /// The projects by normalized name; none is all of them. Empty also where projects are
-    /// named by id alone: that is a restriction, too, but not to a name.
-    pub projects: Option<Vec<String>>,
-    /// The earliest expiry, in seconds.
-    pub expires_at: Option<i64>,
-}
-
-impl Reach {
-    /// What these leave.
-    pub fn of<'a>(caveats: impl IntoIterator<Item = &'a Caveat>) -> Self {
-        let mut reach = Self::default();
-        for caveat in caveats {
-            match caveat {
-                Caveat::Expiration { expires_at, .. } => {
-                    reach.expires_at = Some(
-                        reach
-                            .expires_at
-                            .map_or(*expires_at, |sooner| sooner.min(*expires_at)),
-                    )
-                }
-                // Each list narrows what the ones before it left.
-                Caveat::ProjectNames(names) => {
-                    reach.projects = Some(match reach.projects {
-                        None => names.clone(),
-                        Some(before) => before
-                            .into_iter()
-                            .filter(|name| names.contains(name))
-                            .collect(),
-                    });
-                }
-                Caveat::ProjectIds(_) | Caveat::Publisher { .. } => {
-                    reach.projects = Some(reach.projects.unwrap_or_default())
-                }
-                Caveat::RequestUser(_) | Caveat::LegacyUser => {}
-            }
-        }
-        reach
-    }
 }
 
 /// The caveat's bytes are not a caveat this registry understands.
@@ -372,6 +332,9 @@ mod tests {
             reach,
             Reach {
                 projects: Some(vec!["b".into()]),
+                names: Some(vec!["b".into()]),
+                ids: Some(vec![]),
+                publishers: vec![],
                 expires_at: Some(40)
             }
         );

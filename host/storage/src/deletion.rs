@@ -19,7 +19,7 @@ statements! {
     DROP_EMAILS = "DELETE FROM emails WHERE user_id = $1";
     BURY = "UPDATE users SET deleted_at = $2, disabled_at = COALESCE(disabled_at, $2), disabled_reason = COALESCE(disabled_reason, 'deleted'),
         staff = FALSE, password_hash = NULL, password_set_at = NULL, password_disabled = NULL, totp_secret = NULL, totp_enrolled_at = NULL,
-        totp_last_step = NULL, recovery_confirmed_at = NULL WHERE id = $1";
+        totp_last_step = NULL, recovery_confirmed_at = NULL, email_before = NULL, email_before_until = NULL, secured_at = NULL WHERE id = $1";
 }
 
 impl Storage {

@@ -42,6 +42,10 @@ pub struct UserRow {
     pub deleted_at: Option<Timestamp>,
     /// When a recovery code was used to prove that they were saved; none before that.
     pub recovery_confirmed_at: Option<Timestamp>,
+    /// What stands in for the primary email address, after a session chose that.
+    pub email_before: Option<EmailBefore>,
+    /// When its owner secured the account; of no meaning once there is a new password.
+    pub secured_at: Option<Timestamp>,
     /// Whether the primary email address is verified.
     pub email_verified: bool,
     /// Whether there is a security key or a passkey.
@@ -65,6 +69,15 @@ impl UserRow {
     }
 }
 
+/// The address that an account is given back through instead of its primary one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EmailBefore {
+    /// As it was stored when it was the primary one.
+    pub address: String,
+    /// From then on the primary one stands.
+    pub until: Timestamp,
+}
+
 /// An email address of a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EmailRow {
@@ -84,6 +97,7 @@ macro_rules! user_columns {
         users.totp_secret AS user_totp_secret, users.totp_enrolled_at AS user_totp_enrolled_at,
         users.totp_last_step AS user_totp_last_step, users.disabled_at AS user_disabled_at, users.disabled_reason AS user_disabled_reason,
         users.deleted_at AS user_deleted_at, users.recovery_confirmed_at AS user_recovery_confirmed_at,
+        users.email_before AS user_email_before, users.email_before_until AS user_email_before_until, users.secured_at AS user_secured_at,
         EXISTS (SELECT 1 FROM security_keys WHERE security_keys.user_id = users.id) AS user_webauthn_enrolled,
         EXISTS (SELECT 1 FROM emails WHERE emails.user_id = users.id AND emails.is_primary AND emails.verified_at IS NOT NULL) AS user_email_verified"
     };
@@ -115,6 +129,7 @@ statements! {
     SET_PASSWORD = "UPDATE users SET password_hash = $2, password_set_at = $3, password_disabled = NULL WHERE id = $1 AND deleted_at IS NULL";
     REHASH_PASSWORD = "UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2";
     DISABLE_PASSWORD = "UPDATE users SET password_disabled = $2 WHERE id = $1 AND deleted_at IS NULL";
+    SECURE = "UPDATE users SET password_disabled = $2, secured_at = $3 WHERE id = $1 AND deleted_at IS NULL";
     DISABLE_ENABLED_PASSWORD = "UPDATE users SET password_disabled = $2 WHERE id = $1 AND deleted_at IS NULL AND password_disabled IS NULL";
     /// Used steps stay used, whatever the secret: the same one may be set again.
     SET_TOTP = "UPDATE users SET totp_last_step = CASE WHEN totp_last_step > COALESCE(CAST($3 AS BIGINT), totp_last_step - 1)
@@ -140,6 +155,7 @@ statements! {
     CLEAR_PRIMARY = "UPDATE emails SET is_primary = FALSE WHERE user_id = $1 AND is_primary AND folded_address <> $2
         AND EXISTS (SELECT 1 FROM emails AS wanted WHERE wanted.folded_address = $2 AND wanted.user_id = $1)";
     SET_PRIMARY = "UPDATE emails SET is_primary = TRUE WHERE folded_address = $2 AND user_id = $1";
+    SET_EMAIL_BEFORE = "UPDATE users SET email_before = $2, email_before_until = $3 WHERE id = $1 AND deleted_at IS NULL";
     UNVERIFIED = "SELECT user_id FROM emails WHERE folded_address = $1 AND verified_at IS NULL";
     VERIFIED = "SELECT user_id FROM emails WHERE folded_address = $1 AND verified_at IS NOT NULL";
     RELEASE_UNVERIFIED = "DELETE FROM emails WHERE folded_address = $1 AND user_id = $2 AND verified_at IS NULL";
@@ -351,6 +367,13 @@ impl UnitOfWork {
             .await
     }
 
+    /// The same for an account that its owner secures.
+    pub async fn secure_user(&mut self, user: UserId, at: Timestamp) -> Result<()> {
+        let reason = PasswordDisabled::Secured.as_str();
+        self.must_touch(&SECURE, &[user.into(), reason.into(), at.into()])
+            .await
+    }
+
     /// The same for one that is enabled: what it was disabled for before stands. Returns whether
     /// it was enabled.
     pub async fn disable_enabled_password(
@@ -470,6 +493,21 @@ impl UnitOfWork {
             == 1)
     }
 
+    /// Sets what stands in for the primary address of the user; none where that stands itself.
+    pub async fn set_email_before(
+        &mut self,
+        user: UserId,
+        before: Option<&EmailBefore>,
+    ) -> Result<()> {
+        let address = before.map(|before| before.address.as_str());
+        let until = before.map(|before| before.until);
+        self.must_touch(
+            &SET_EMAIL_BEFORE,
+            &[user.into(), address.into(), until.into()],
+        )
+        .await
+    }
+
     /// Removes an address from a user who never verified it, even if it is primary: another of
     /// theirs becomes primary then. Returns that user. For an address that someone else has just
     /// verified.
@@ -557,6 +595,11 @@ pub(crate) fn user_row(row: &Row) -> Result<UserRow> {
         disabled_reason: row.optional_text("user_disabled_reason")?,
         deleted_at: row.optional_time("user_deleted_at")?,
         recovery_confirmed_at: row.optional_time("user_recovery_confirmed_at")?,
+        email_before: row
+            .optional_text("user_email_before")?
+            .zip(row.optional_time("user_email_before_until")?)
+            .map(|(address, until)| EmailBefore { address, until }),
+        secured_at: row.optional_time("user_secured_at")?,
         email_verified: row.boolean("user_email_verified")?,
         webauthn_enrolled: row.boolean("user_webauthn_enrolled")?,
     })

@@ -86,10 +86,6 @@ const LONG: &[(&str, &str)] = &[
         "One recovery from its start to its end.",
     ),
     (
-        "host/identity/src/refusals.rs",
-        "The texts of refusals in one place.",
-    ),
-    (
         "host/identity/src/registration.rs",
         "Registering and the first user, which share their checks.",
     ),

@@ -2,10 +2,10 @@
 
 use askama::Template;
 use axum::http::StatusCode;
-use identity::{AccountError, AccountView, AddEmail, PromoteEmail, RemoveEmail, SendVerification};
-use model::Action;
+use identity::{
+    AccountError, AccountView, AddEmail, PromoteEmail, ReadEmailLink, RemoveEmail, SendVerification,
+};
 
-use super::Look;
 use crate::exchange::Exchange;
 use crate::frame::answers;
 use crate::frame::answers::{Confirm, form_layout, link_void};
@@ -209,15 +209,16 @@ const YOUR_ADDRESSES: &[(&str, &str)] = &[("/account/emails/", "Your email addre
 
 /// `GET /email/confirm`
 pub(crate) async fn confirm_page(exchange: Exchange) -> Answer {
-    exchange
-        .refuse_page(Look(Action::EmailVerify), &Form::none())
-        .await?;
     let link = exchange.query("link");
+    let target = ReadEmailLink {
+        link: link.to_string(),
+    };
+    let permit = exchange.decide_page(target, &Form::none()).await?;
     match exchange
         .app
         .identity
         .emails()
-        .waiting_for(&link)
+        .waiting_for(permit)
         .await
         .map_err(|error| exchange.unavailable(error))?
     {

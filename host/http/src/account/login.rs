@@ -2,8 +2,7 @@
 
 use askama::Template;
 use axum::http::StatusCode;
-use identity::{Account, EndSession, LoginStep, MailAgain, StartSession};
-use model::Action;
+use identity::{Account, EndSession, EndSessions, LoginStep, MailAgain, StartSession};
 
 use super::{devices, own_session};
 use crate::cookies;
@@ -131,7 +130,12 @@ pub(super) async fn go_on(exchange: &Exchange, step: LoginStep, next: &str) -> A
 pub(crate) async fn log_out(exchange: Exchange) -> Answer {
     let mut response = exchange.see_other("/login?notice=logged-out")?;
     if let Some(account) = Account::of(&exchange.caller) {
-        let session = own_session(&exchange, Action::SessionEnd).await?.id();
+        let session = own_session(&exchange, |account| EndSessions {
+            account,
+            except: None,
+        })
+        .await?
+        .id();
         let permit = exchange
             .decide_page(EndSession { account, session }, &exchange.form().await?)
             .await?;

@@ -2,10 +2,8 @@
 
 use askama::Template;
 use axum::http::StatusCode;
-use identity::{PasswordProblem, check_suitable, lifetimes};
-use model::{Action, PasswordState};
+use identity::{OpenResetRequest, PasswordProblem, ReadResetLink, check_suitable, lifetimes};
 
-use super::Look;
 use crate::cookies;
 use crate::exchange::Exchange;
 use crate::frame::answers;
@@ -46,16 +44,12 @@ pages!(ChangePage<'_>, ForgotPage<'_>, ResetPage<'_>);
 /// `GET /account/password`
 pub(crate) async fn page(exchange: Exchange) -> Answer {
     exchange.person()?;
-    // What else is demanded for a change is asked for before the form is filled in: passwords
-    // are not kept while somebody proves something. The password itself is proven by the form,
-    // and the one that counts is the new one: a page that mends a breached one must open.
-    let mut caller = exchange.caller.clone();
-    caller.assurance.password_state = PasswordState::Unchecked;
-    caller.assurance.password_at = caller.assurance.password_at.map(|_| exchange.attempt.at);
+    let account = exchange.account()?;
     match exchange
         .app
-        .gate
-        .decide(&exchange.attempt, &caller, Look(Action::PasswordChange))
+        .identity
+        .passwords()
+        .open_change(exchange.context(), account, &exchange.caller)
         .await
     {
         Ok(_) => show(&exchange, Errors::new()),
@@ -146,7 +140,7 @@ fn forgot_again(exchange: &Exchange) -> Answer {
 /// `GET /password/forgot`
 pub(crate) async fn forgot_page(exchange: Exchange) -> Answer {
     exchange
-        .refuse_page(Look(Action::PasswordReset), &Form::none())
+        .refuse_page(OpenResetRequest, &Form::none())
         .await?;
     show_forgot(&exchange, Errors::new(), "")
 }
@@ -191,15 +185,16 @@ pub(crate) async fn forgot(exchange: Exchange) -> Answer {
 
 /// `GET /password/reset`
 pub(crate) async fn reset_page(exchange: Exchange) -> Answer {
-    exchange
-        .refuse_page(Look(Action::PasswordReset), &Form::none())
-        .await?;
     let link = exchange.query("link");
+    let target = ReadResetLink {
+        link: link.to_string(),
+    };
+    let permit = exchange.decide_page(target, &Form::none()).await?;
     match exchange
         .app
         .identity
         .passwords()
-        .waiting_for(&link)
+        .waiting_for(permit)
         .await
         .map_err(|error| exchange.unavailable(error))?
     {
@@ -224,7 +219,7 @@ pub(crate) async fn reset(exchange: Exchange) -> Answer {
     let (link, identity) = (form.text("link"), &exchange.app.identity);
     let Some(user) = identity
         .passwords()
-        .waiting_for(link)
+        .still_waiting_for(link)
         .await
         .map_err(|error| exchange.unavailable(error))?
     else {

@@ -1,10 +1,9 @@
 //! A recovery of one's own account: how its owner hears of it and stops it.
 
 use askama::Template;
-use identity::{AnnouncedRecovery, OwnSession, RecoveryError, StopOwnRecovery};
-use model::{Action, Caller, Timestamp};
+use identity::{AnnouncedRecovery, OwnSession, ReadRecoveryLink, RecoveryError, StopOwnRecovery};
+use model::{Caller, Timestamp};
 
-use super::Look;
 use crate::exchange::Exchange;
 use crate::frame::answers::{Confirm, Told, link_void};
 use crate::frame::form::Form;
@@ -114,11 +113,10 @@ const AFTER_A_RECOVERY: &[(&str, &str)] = &[
 
 /// `GET /recovery/cancel`
 pub(crate) async fn stop_page(exchange: Exchange) -> Answer {
-    exchange
-        .refuse_page(Look(Action::PasswordReset), &Form::none())
-        .await?;
     let link = exchange.query("link");
-    match exchange.app.identity.recoveries().announced(&link).await.map_err(|error| exchange.unavailable(error))? {
+    let target = ReadRecoveryLink { link: link.clone() };
+    let permit = exchange.decide_page(target, &Form::none()).await?;
+    match exchange.app.identity.recoveries().announced(permit).await.map_err(|error| exchange.unavailable(error))? {
         Some(recovery) => Confirm {
             heading: "Stop the recovery of your account",
             paragraphs: &["The registry's staff was asked to let you back into your account without your second factors. If you asked for it, just wait. If you did not, stop it."],

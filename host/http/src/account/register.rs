@@ -2,10 +2,11 @@
 
 use askama::Template;
 use axum::http::StatusCode;
-use identity::{ConfirmProblem, PendingRegistration, RegisterForm, RegisterProblem, lifetimes};
-use model::Action;
+use identity::{
+    ConfirmProblem, OpenRegistration, PendingRegistration, ReadFirstUserLink, ReadRegistration,
+    RegisterForm, RegisterProblem, lifetimes,
+};
 
-use super::Look;
 use crate::exchange::Exchange;
 use crate::frame::answers;
 use crate::frame::answers::{Told, form_layout, link_void};
@@ -52,7 +53,7 @@ pub(crate) async fn page(exchange: Exchange) -> Answer {
         return exchange.see_other("/account/");
     }
     exchange
-        .refuse_page(Look(Action::AccountCreate), &Form::none())
+        .refuse_page(OpenRegistration, &Form::none())
         .await?;
     show(&exchange, Errors::new(), "", "")
 }
@@ -122,15 +123,16 @@ fn typed(form: &Form) -> RegisterForm {
 
 /// `GET /register/confirm`
 pub(crate) async fn confirm_page(exchange: Exchange) -> Answer {
-    exchange
-        .refuse_page(Look(Action::AccountCreate), &Form::none())
-        .await?;
     let link = exchange.query("link");
+    let target = ReadRegistration {
+        link: link.to_string(),
+    };
+    let permit = exchange.decide_page(target, &Form::none()).await?;
     match exchange
         .app
         .identity
         .registrations()
-        .waiting_for(&link)
+        .waiting_for(permit)
         .await
         .map_err(|error| exchange.unavailable(error))?
     {
@@ -225,7 +227,7 @@ async fn finish_again(
         .app
         .identity
         .registrations()
-        .waiting_for(link)
+        .still_waiting_for(link)
         .await
         .map_err(|error| exchange.unavailable(error))?
     else {
@@ -282,15 +284,16 @@ const NO_FIRST_USER: &str = "The first account of the registry's staff was creat
 
 /// `GET /first-user`
 pub(crate) async fn first_user_page(exchange: Exchange) -> Answer {
-    exchange
-        .refuse_page(Look(Action::AccountCreate), &Form::none())
-        .await?;
     let link = exchange.query("link");
+    let target = ReadFirstUserLink {
+        link: link.to_string(),
+    };
+    let permit = exchange.decide_page(target, &Form::none()).await?;
     match exchange
         .app
         .identity
         .registrations()
-        .is_first_user_link(&link)
+        .is_first_user_link(permit)
         .await
         .map_err(|error| exchange.unavailable(error))?
     {

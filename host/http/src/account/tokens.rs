@@ -5,8 +5,9 @@ use axum::http::StatusCode;
 use identity::{
     AccountView, ListTokens, ListedToken, NewTokenScope, OpenTokenForm, RevokeToken, TokenError,
 };
+use model::caveat::Reach;
 use model::name::InvalidProjectName;
-use model::{Caveat, ProjectName, Timestamp, TokenId};
+use model::{ProjectName, Timestamp, TokenId};
 
 use crate::exchange::Exchange;
 use crate::frame::answers::form_layout;
@@ -362,19 +363,21 @@ async fn failed(exchange: &Exchange, view: AccountView, form: &Form, error: Toke
 
 /// A token in words: what its caveats come to.
 fn line(token: ListedToken, now: Timestamp) -> Line {
-    let mut scope = "all projects of your account".to_owned();
-    let mut end: Option<i64> = None;
-    for caveat in &token.caveats {
-        match Caveat::parse(caveat.as_bytes()) {
-            Ok(Caveat::ProjectNames(names)) => scope = names.join(", "),
-            Ok(Caveat::Expiration { expires_at, .. }) => {
-                end = Some(end.map_or(expires_at, |end| end.min(expires_at)))
-            }
-            Ok(_) => {}
-            // It works nowhere, see `core_rules`.
-            Err(_) => scope = "nothing: it has a restriction that is not understood".to_owned(),
-        }
-    }
+    let (scope, end) = match Reach::read(&token.caveats) {
+        Ok(reach) => (
+            match (reach.names, reach.projects) {
+                (Some(names), _) => names.join(", "),
+                (None, Some(_)) => "some projects, by their ids".to_owned(),
+                (None, None) => "all projects of your account".to_owned(),
+            },
+            reach.expires_at,
+        ),
+        // It works nowhere, see `core_rules`.
+        Err(_) => (
+            "nothing: it has a restriction that is not understood".to_owned(),
+            None,
+        ),
+    };
     let end = end.map(Timestamp::from_seconds);
     Line {
         id: token.id.to_string(),

@@ -13,8 +13,10 @@ use storage::users::{EmailRow, UserRow};
 use storage::{Conflict, SecretHash, StorageError, UnitOfWork};
 
 use super::notices::{self, Mailbox, device, enqueue, remote_address};
+use super::standing_primary::note_promotion;
 use super::{AccountError, MAX_EMAILS, is_there, person};
 use crate::limits::{self, TooMany};
+use crate::own::of_account;
 use crate::request::{RequestContext, Stop, UseCase};
 use crate::{Account, AccountView, opaque};
 
@@ -66,11 +68,30 @@ impl Target for ConfirmEmail {
     }
 }
 
+/// Look at the address that a mailed link would verify.
+#[derive(Clone, Debug)]
+pub struct ReadEmailLink {
+    pub link: String,
+}
+
+impl Target for ReadEmailLink {
+    fn facts(&self) -> TargetFacts<'_> {
+        TargetFacts::of(Action::EmailVerify)
+    }
+}
+
 /// The address that a mailed link would verify.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnverifiedEmail {
     pub user: UserName,
     pub address: String,
+}
+
+of_account! {
+    AddEmail: account,
+    PromoteEmail: account,
+    RemoveEmail: account,
+    SendVerification: account,
 }
 
 crate::areas::area! {
@@ -134,10 +155,13 @@ impl Emails<'_> {
         address: &str,
     ) -> Result<(), AccountError> {
         let user = permit.target().account.id();
-        if self.storage().emails(user).await?.len() >= MAX_EMAILS {
+        let mut unit = permit.begin(self.storage()).await?;
+        unit.hold_user(user)
+            .await?
+            .ok_or(AccountError::UnknownUser)?;
+        if unit.emails(user).await?.len() >= MAX_EMAILS {
             return Err(AccountError::TooManyEmails);
         }
-        let mut unit = permit.begin(self.storage()).await?;
         unit.add_email(user, address, permit.at()).await?;
         let address = address.to_owned();
         unit.commit(&permit.event(Detail::EmailAdded { address }).about(user))
@@ -235,8 +259,11 @@ impl Emails<'_> {
 
     /// The address that a link would verify, for the page that asks for a confirmation.
     /// Changes nothing.
-    pub async fn waiting_for(self, link: &str) -> Result<Option<UnverifiedEmail>, StorageError> {
-        let pending = self.pending(link).await?;
+    pub async fn waiting_for(
+        self,
+        permit: Permit<ReadEmailLink>,
+    ) -> Result<Option<UnverifiedEmail>, StorageError> {
+        let pending = self.pending(&permit.target().link).await?;
         Ok(pending.map(|(_, user, address)| UnverifiedEmail {
             user: user.name,
             address,
@@ -307,17 +334,19 @@ impl Emails<'_> {
             ref address,
         } = *permit.target();
         let at = permit.at();
-        let emails = self.storage().emails(user).await?;
+        let mut unit = permit.begin(self.storage()).await?;
+        let Some(row) = unit.hold_user(user).await?.filter(is_there) else {
+            return Ok(false);
+        };
+        // Once the user is held: of links that are confirmed at the same time, none passes the
+        // bound together with another.
+        let emails = unit.emails(user).await?;
         let own = emails
             .iter()
             .find(|email| email.address.eq_ignore_ascii_case(address));
         if own.is_none() && emails.len() >= MAX_EMAILS {
             return Ok(false);
         }
-        let mut unit = permit.begin(self.storage()).await?;
-        let Some(row) = unit.hold_user(user).await?.filter(is_there) else {
-            return Ok(false);
-        };
         if unit
             .take_link(link, LinkPurpose::EmailVerify, self.now())
             .await?
@@ -399,14 +428,19 @@ impl Emails<'_> {
         if known.verified_at.is_none() {
             return Err(AccountError::EmailNotVerified);
         }
-        let row = self
-            .storage()
-            .user(user)
+        let mut unit = permit.begin(self.storage()).await?;
+        // The user is held: which address stood until now is not another promotion's to change.
+        let row = unit
+            .hold_user(user)
             .await?
             .filter(|_| account.is_own(&permit))
             .ok_or(AccountError::UnknownUser)?;
-        let mailbox = self.identity.mailbox(&row).await?;
-        let mut unit = permit.begin(self.storage()).await?;
+        let mailbox = Mailbox {
+            user,
+            name: row.name.clone(),
+            emails: unit.emails(user).await?,
+        };
+        note_promotion(&mut unit, &permit, &row, &mailbox).await?;
         if !unit.promote_email(user, &known.address).await? {
             return Err(AccountError::UnknownEmail);
         }

@@ -1,100 +1,62 @@
 //! Which address a secured account is given back through.
 //!
-//! Whoever has a session for an hour can make an address of their own the primary one. So for
-//! a week the address from before is the one that an account is given back through, as the
-//! audit log has it.
+//! Somebody who has a session for an hour can make an address of their own the primary one. So
+//! for a week the address from before is the one that an account is given back through; the
+//! user's row has it, and the audit log says the same.
 
 use gate::Permit;
 use model::audit::detail::Promotion;
-use model::audit::{Actor, AuditEvent, Detail, EventKind};
+use model::audit::{Actor, Detail};
 use model::email::comparable;
 use model::mail::{Mail, MailField, MailKind};
 use model::{Timestamp, UserId};
-use storage::audit::AuditFilter;
-use storage::users::UserRow;
+use storage::users::{EmailBefore, UserRow};
 use storage::{StorageError, UnitOfWork};
 
+use super::is_secured;
 use super::notices::{self, Mailbox, device, enqueue, remote_address};
-use crate::accounts::emails::Emails;
-use crate::secure::is_secured;
 
 /// How long an address has to be the primary one to be trusted with the account.
 const STANDING_MS: i64 = 7 * 24 * 3600 * 1000;
-/// Events read at once.
-const PAGE: u32 = 100;
 
-impl Emails<'_> {
-    /// The verified address that was the primary one for seven days without a break, the last
-    /// one that was; or else the first. What operators changed, or the link that was mailed to
-    /// an address itself, stands at once.
-    pub(crate) async fn standing_primary(
-        self,
-        mailbox: &Mailbox,
-        at: Timestamp,
-    ) -> Result<Option<String>, StorageError> {
-        let mut standing = mailbox.primary().map(ToOwned::to_owned);
-        let (mut until, mut before) = (at, None);
-        let filter = AuditFilter {
-            user: Some(mailbox.user),
-            project: None,
-            kind: Some(EventKind::EmailPromoted),
-        };
-        loop {
-            let rows = self.storage().events(&filter, before, PAGE).await?;
-            for row in rows
-                .iter()
-                .filter(|row| row.event.user == Some(mailbox.user))
-            {
-                if is_trusted(&row.event) || until.0.saturating_sub(row.event.at.0) >= STANDING_MS {
-                    return Ok(standing);
-                }
-                // None: the one from before was not verified, so nobody proved to have it.
-                let Some(earlier) = before_of(&row.event) else {
-                    return Ok(standing);
-                };
-                // An event from before domains had one form has another.
-                standing = Some(comparable(earlier).into_owned());
-                until = row.event.at;
-            }
-            before = rows.last().map(|row| row.sequence);
-            if rows.len() < PAGE as usize {
-                return Ok(standing);
-            }
-        }
-    }
-
-    /// The address that a link for a new password goes to: the primary one, and while the
-    /// account is secured the one that it was secured for.
-    pub(crate) async fn reset_address(
-        self,
-        user: &UserRow,
-        mailbox: &Mailbox,
-    ) -> Result<Option<String>, StorageError> {
-        if !is_secured(user) {
-            return Ok(mailbox.primary().map(ToOwned::to_owned));
-        }
-        // As of then: an intruder's address must not come to stand by waiting.
-        let filter = AuditFilter {
-            user: Some(user.id),
-            project: None,
-            kind: Some(EventKind::AccountSecured),
-        };
-        let secured = self.storage().events(&filter, None, 1).await?;
-        self.standing_primary(
-            mailbox,
-            secured.first().map_or(self.now(), |row| row.event.at),
-        )
-        .await
+/// The verified address that was the primary one for seven days without a break, the last one
+/// that was; or else the first. What operators changed, or the link that was mailed to an address
+/// itself, stands at once.
+pub(crate) fn standing_primary(user: &UserRow, mailbox: &Mailbox, at: Timestamp) -> Option<String> {
+    match &user.email_before {
+        // Written before domains had one form, maybe.
+        Some(before) if at < before.until => Some(comparable(&before.address).into_owned()),
+        _ => mailbox.primary().map(ToOwned::to_owned),
     }
 }
 
-fn is_trusted(promotion: &AuditEvent) -> bool {
-    !matches!(promotion.actor, Actor::Caller { .. }) || promotion.detail["put-back-by-link"] == true
+/// The address that a link for a new password goes to: the primary one, and while the account
+/// is secured the one that it was secured for.
+pub(crate) fn reset_address(user: &UserRow, mailbox: &Mailbox, now: Timestamp) -> Option<String> {
+    if !is_secured(user) {
+        return mailbox.primary().map(ToOwned::to_owned);
+    }
+    // As of then: an intruder's address must not come to stand by waiting.
+    standing_primary(user, mailbox, user.secured_at.unwrap_or(now))
 }
 
-/// The primary address before this promotion, if it was verified.
-fn before_of(promotion: &AuditEvent) -> Option<&str> {
-    promotion.detail["before"].as_str()
+/// Notes, in the unit that makes another address the primary one, which address stands in for it:
+/// the one that stood until then, if the one from before was verified. `mailbox` is as it was.
+pub(crate) async fn note_promotion<T>(
+    unit: &mut UnitOfWork,
+    permit: &Permit<T>,
+    user: &UserRow,
+    mailbox: &Mailbox,
+) -> Result<(), StorageError> {
+    let is_by_session = matches!(permit.actor(), Actor::Caller { .. });
+    let at = permit.at();
+    let before = standing_primary(user, mailbox, at)
+        .filter(|_| is_by_session && mailbox.primary().is_some())
+        .map(|address| EmailBefore {
+            address,
+            until: at.plus_ms(STANDING_MS),
+        });
+    unit.set_email_before(user.id, before.as_ref()).await
 }
 
 /// Makes the address that a link was mailed to the primary one again, in the unit that takes
@@ -129,6 +91,7 @@ pub(crate) async fn put_back<T>(
     if !unit.verify_email(user, address, at).await? || !unit.promote_email(user, address).await? {
         return Ok(false);
     }
+    unit.set_email_before(user, None).await?;
     let promoted = Detail::EmailPromoted {
         address: address.to_owned(),
         how: Promotion::PutBackByLink,

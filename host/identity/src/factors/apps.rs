@@ -4,11 +4,12 @@ use gate::{ChangeFacts, Permit, Target, TargetFacts};
 use model::audit::Detail;
 use model::mail::MailKind;
 use model::{Action, CeremonyKind, Factor, UserName};
-use storage::Secret;
 use storage::ceremonies::{CeremonyRow, NewCeremony};
+use storage::users::UserRow;
+use storage::{Conflict, Secret, StorageError, UnitOfWork};
 
-use super::FactorError;
-use super::Factors;
+use super::{FactorError, Factors};
+use crate::own::of_account;
 use crate::sessions::StartedSession;
 use crate::{OwnSession, opaque, totp};
 
@@ -57,6 +58,11 @@ impl Target for ConfirmTotp {
             ..TargetFacts::of(Action::FactorEnroll)
         }
     }
+}
+
+of_account! {
+    ProposeTotp: session.account,
+    ConfirmTotp: session.account,
 }
 
 impl Factors<'_> {
@@ -142,22 +148,13 @@ impl Factors<'_> {
             .await?
             .ok_or(FactorError::UnknownCeremony)?;
 
-        let at = permit.at();
         let mut unit = permit.begin(self.storage()).await?;
-        // Another app over an enrolled one would be a factor removed unnoticed.
-        let held = unit
-            .hold_user(user.id)
+        if !self
+            .enroll_app(&mut unit, &permit, &user, &taken.state, Some(step))
             .await?
-            .ok_or(FactorError::UnknownUser)?;
-        if held.totp_secret.is_some() {
+        {
             return Err(FactorError::TotpEnrolled);
         }
-        unit.set_totp(user.id, taken.state.expose(), Some(step), at)
-            .await?;
-        self.identity
-            .accounts()
-            .tell_of_app(&mut unit, &permit, &user, MailKind::FactorAdded)
-            .await?;
         let started = self
             .identity
             .sessions()
@@ -166,6 +163,34 @@ impl Factors<'_> {
         let enrolled = Detail::TotpEnrolled { code_checked: true };
         unit.commit(&permit.event(enrolled).about(user.id)).await?;
         Ok(started)
+    }
+
+    /// Enrolls the app that has this secret, in the unit that says so, and tells its owner. The
+    /// one place that does, for pages and the command line. `step` is of the code that proved it,
+    /// which is used up. False where one is enrolled: another app over it would be a factor removed
+    /// unnoticed.
+    pub(crate) async fn enroll_app<T>(
+        self,
+        unit: &mut UnitOfWork,
+        permit: &Permit<T>,
+        user: &UserRow,
+        secret: &Secret<String>,
+        step: Option<i64>,
+    ) -> Result<bool, StorageError> {
+        let held = unit
+            .hold_user(user.id)
+            .await?
+            .ok_or(Conflict::ReferenceGone)?;
+        if held.totp_secret.is_some() {
+            return Ok(false);
+        }
+        unit.set_totp(user.id, secret.expose(), step, permit.at())
+            .await?;
+        self.identity
+            .accounts()
+            .tell_of_app(unit, permit, user, MailKind::FactorAdded)
+            .await?;
+        Ok(true)
     }
 
     fn shown(

@@ -137,7 +137,7 @@ impl Factors<'_> {
         };
         let Some(user) = login.and_then(|login| login.user) else {
             let failure = Failure::login_expired("no-pending-login", None);
-            return Err(Stop::Counted(failure));
+            return Err(Stop::counted(failure));
         };
         let limits = &self.config().limits;
         let address = case.attempt.remote_address;
@@ -170,7 +170,7 @@ impl Factors<'_> {
         caller: &Caller,
     ) -> Result<KeyChallenge, Stop> {
         let session =
-            OwnSession::of(caller).ok_or_else(|| Stop::Counted(Failure::session_ended(None)))?;
+            OwnSession::of(caller).ok_or_else(|| Stop::counted(Failure::session_ended(None)))?;
         let limits = &self.config().limits;
         self.count_challenge(case, limits.challenges_within(session.id()))
             .await?;

@@ -11,6 +11,7 @@ use super::Factors;
 use super::challenges::{KeyAnswer, KeyChallenge};
 use super::{FactorError, words};
 use crate::accounts::notices;
+use crate::own::of_account;
 use crate::sessions::StartedSession;
 use crate::{Account, OwnSession};
 
@@ -90,6 +91,10 @@ impl Target for RenameKey {
     fn facts(&self) -> TargetFacts<'_> {
         TargetFacts::of(Action::AccountUpdate)
     }
+}
+
+of_account! {
+    EnrollKey: session.account,
 }
 
 impl Factors<'_> {

@@ -14,6 +14,7 @@ use super::FactorError;
 use super::Factors;
 use crate::Account;
 use crate::accounts::notices::{self, Mailbox};
+use crate::own::of_account;
 
 /// How many there are.
 pub const CODES: usize = 8;
@@ -50,6 +51,11 @@ impl Target for ConfirmRecoveryCodes {
     fn facts(&self) -> TargetFacts<'_> {
         TargetFacts::of(Action::RecoveryCodesGenerate)
     }
+}
+
+of_account! {
+    GenerateRecoveryCodes: account,
+    ConfirmRecoveryCodes: account,
 }
 
 impl Factors<'_> {

@@ -15,6 +15,7 @@ use super::Factors;
 use super::{APP, FactorError, words};
 use crate::Account;
 use crate::accounts::notices;
+use crate::own::of_account;
 use crate::request::RequestContext;
 use crate::sessions::StartedSession;
 
@@ -87,6 +88,11 @@ impl Target for RemoveFactor {
             ..TargetFacts::of(Action::FactorRemove)
         }
     }
+}
+
+of_account! {
+    OpenRemoval: account,
+    RemoveFactor: account,
 }
 
 impl Factors<'_> {

@@ -1,4 +1,4 @@
-use identity::{Account, AccountError, DeleteAccount, NewTokenScope};
+use identity::{Account, AccountError, DeleteAccount, NewTokenScope, ReadResetLink};
 use model::audit::EventKind;
 use model::mail::MailKind;
 use model::{ProjectId, ProjectName, Role, UserId};
@@ -65,7 +65,7 @@ async fn a_deleted_account_proves_nothing_any_more_and_its_name_stays_taken() {
         fixture
             .identity
             .passwords()
-            .waiting_for(&link)
+            .waiting_for(fixture.permit(ReadResetLink { link: link.clone() }).await)
             .await
             .unwrap()
             .is_none()

@@ -1,6 +1,6 @@
 use identity::{
-    Account, AccountError, AddEmail, PasswordProblem, PromoteEmail, RemoveEmail, RequestContext,
-    Secret, SendVerification, VerifyEmail,
+    Account, AccountError, AddEmail, PasswordProblem, PromoteEmail, ReadEmailLink, RemoveEmail,
+    RequestContext, Secret, SendVerification, VerifyEmail,
 };
 use model::UserId;
 use model::audit::EventKind;
@@ -78,7 +78,7 @@ async fn an_address_is_ones_own_once_its_link_is_confirmed() {
         let pending = fixture
             .identity
             .emails()
-            .waiting_for(&link)
+            .waiting_for(fixture.permit(ReadEmailLink { link: link.clone() }).await)
             .await
             .unwrap()
             .unwrap();

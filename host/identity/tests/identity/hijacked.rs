@@ -1,6 +1,8 @@
 //! Somebody had a session for a while, and made an address of theirs the primary one.
 
-use identity::{Account, PromoteEmail, RemoveEmail, RequestContext, Secret, SecureAccount};
+use identity::{
+    Account, PromoteEmail, ReadResetLink, RemoveEmail, RequestContext, Secret, SecureAccount,
+};
 use model::UserId;
 use model::mail::{MailField, MailKind};
 
@@ -177,7 +179,13 @@ async fn who_made_an_address_the_primary_one_is_not_given_the_account() {
             fixture
                 .identity
                 .passwords()
-                .waiting_for(&link.unwrap())
+                .waiting_for(
+                    fixture
+                        .permit(ReadResetLink {
+                            link: link.unwrap()
+                        })
+                        .await
+                )
                 .await
                 .unwrap()
                 .is_none(),

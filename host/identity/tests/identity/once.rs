@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use identity::{Account, DeleteAccount, RecoverAccount, RegisterForm, RequestContext, Secret};
+use identity::{
+    Account, AddEmail, DeleteAccount, ReadRecoveryLink, RecoverAccount, RegisterForm,
+    RequestContext, Secret,
+};
 use model::audit::EventKind;
 use model::time::ManualClock;
 use model::{ProjectId, ProjectName, Role};
@@ -166,7 +169,12 @@ async fn one_end_of_a_recovery(servers: &Servers, round: usize) {
         .unwrap();
     let link = link_in(&server.mail().await, "/recovery/cancel");
     server.clock.advance_seconds(72 * 3600 - 1);
-    let shown = server.identity.recoveries().announced(&link).await.unwrap();
+    let shown = server
+        .identity
+        .recoveries()
+        .announced(server.permit(ReadRecoveryLink { link: link.clone() }).await)
+        .await
+        .unwrap();
     assert!(shown.is_some());
     let ended = at_once(servers, |server, number| {
         let link = link.clone();
@@ -265,6 +273,46 @@ async fn one_owner_stays(servers: &Servers, round: usize) {
     server.mails().await;
 }
 
+/// Of the links that were mailed to more addresses than an account has room for, as many are
+/// confirmed as there is room.
+async fn ten_addresses(servers: &Servers, round: usize) {
+    const MOST: usize = 10;
+    let server = &servers[0];
+    let eve = server.user(&format!("eve{round}")).await;
+    let add = |address: String| AddEmail {
+        account: Account::at_the_server(eve),
+        address,
+    };
+    // The one that `user` made is the first.
+    for number in 2..MOST {
+        let target = add(format!("eve{round}-{number}@example.org"));
+        let permit = server.permit(target).await;
+        server.identity.emails().add(permit).await.unwrap();
+    }
+    let mut links = Vec::new();
+    for number in 0..MANY {
+        let target = add(format!("eve{round}-more{number}@example.org"));
+        let permit = server.permit_person(eve, target).await;
+        server.identity.emails().add(permit).await.unwrap();
+        links.push(link_in(&server.mail().await, "/email/confirm"));
+    }
+    let confirmed = at_once(servers, |server, number| {
+        let link = links[number].clone();
+        async move {
+            server
+                .identity
+                .emails()
+                .confirm(RequestContext::new(&server.gate, &server.attempt()), &link)
+                .await
+                .unwrap()
+                .is_some()
+        }
+    });
+    assert_eq!(confirmed.await, 1);
+    assert_eq!(server.storage.emails(eve).await.unwrap().len(), MOST);
+    server.mails().await;
+}
+
 async fn once(url: &str, rounds: usize) {
     let clock = Arc::new(ManualClock::at(NOW));
     let server = || async {
@@ -283,6 +331,7 @@ async fn once(url: &str, rounds: usize) {
         one_password_for_a_link(&servers, round).await;
         one_end_of_a_recovery(&servers, round).await;
         one_owner_stays(&servers, round).await;
+        ten_addresses(&servers, round).await;
     }
 }
 

@@ -2,7 +2,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gate::RefusalKind;
-use identity::{BreachConfig, NewTokenScope, OwnSession, PasswordProblem, RequestContext, Secret};
+use identity::{
+    BreachConfig, NewTokenScope, OwnSession, PasswordProblem, ReadResetLink, RequestContext, Secret,
+};
 use model::audit::EventKind;
 use model::mail::MailKind;
 use model::{Action, Assurance, Caller, Clock, CredentialKind, Principal, SessionId, UserId};
@@ -71,7 +73,7 @@ async fn a_new_password_ends_the_other_sessions_and_leaves_the_links_for_another
         fixture
             .identity
             .passwords()
-            .waiting_for(&link)
+            .waiting_for(fixture.permit(ReadResetLink { link: link.clone() }).await)
             .await
             .unwrap()
             .is_some(),

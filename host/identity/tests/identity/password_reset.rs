@@ -3,8 +3,8 @@ use std::time::{Duration, Instant};
 use gate::RefusalKind;
 use identity::limits::Limit;
 use identity::{
-    Account, CreateUser, DisableUser, EnableUser, Limits, PasswordProblem, RequestContext, Secret,
-    SetPassword, VerifyEmail,
+    Account, CreateUser, DisableUser, EnableUser, Limits, PasswordProblem, ReadResetLink,
+    RequestContext, Secret, SetPassword, VerifyEmail,
 };
 use model::audit::EventKind;
 use model::mail::{MailField, MailKind};
@@ -74,7 +74,7 @@ async fn a_link_sets_a_new_password_once_and_ends_what_the_old_one_began() {
             fixture
                 .identity
                 .passwords()
-                .waiting_for(&link)
+                .waiting_for(fixture.permit(ReadResetLink { link: link.clone() }).await)
                 .await
                 .unwrap(),
             Some(user_name("ana"))
@@ -98,7 +98,13 @@ async fn a_link_sets_a_new_password_once_and_ends_what_the_old_one_began() {
             fixture
                 .identity
                 .passwords()
-                .waiting_for(used_up)
+                .waiting_for(
+                    fixture
+                        .permit(ReadResetLink {
+                            link: used_up.to_owned()
+                        })
+                        .await
+                )
                 .await
                 .unwrap()
                 .is_none()
@@ -320,7 +326,13 @@ async fn a_link_counts_no_more_after_what_makes_it_needless() {
         fixture
             .identity
             .passwords()
-            .waiting_for(&disabled)
+            .waiting_for(
+                fixture
+                    .permit(ReadResetLink {
+                        link: disabled.clone()
+                    })
+                    .await
+            )
             .await
             .unwrap()
             .is_none()
@@ -335,7 +347,13 @@ async fn a_link_counts_no_more_after_what_makes_it_needless() {
         fixture
             .identity
             .passwords()
-            .waiting_for(&disabled)
+            .waiting_for(
+                fixture
+                    .permit(ReadResetLink {
+                        link: disabled.clone()
+                    })
+                    .await
+            )
             .await
             .unwrap()
             .is_none(),
@@ -432,7 +450,13 @@ async fn a_stranger_keeps_nobody_from_a_link_that_counts() {
             fixture
                 .identity
                 .passwords()
-                .waiting_for(last)
+                .waiting_for(
+                    fixture
+                        .permit(ReadResetLink {
+                            link: last.to_owned()
+                        })
+                        .await
+                )
                 .await
                 .unwrap(),
             Some(user_name("ana")),

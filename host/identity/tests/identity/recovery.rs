@@ -1,7 +1,8 @@
 use std::time::Duration;
 
 use identity::{
-    CancelRecovery, ListRecoveries, RecoverAccount, RecoveryError, RequestContext, Secret, SetStaff,
+    AnnouncedRecovery, CancelRecovery, ListRecoveries, ReadRecoveryLink, RecoverAccount,
+    RecoveryError, RequestContext, Secret, SetStaff,
 };
 use model::audit::{Actor, EventKind};
 use model::mail::{MailField, MailKind};
@@ -23,6 +24,12 @@ impl Fixture {
             .await
             .unwrap();
         user
+    }
+
+    async fn announced(&self, link: &str) -> Option<AnnouncedRecovery> {
+        let link = link.to_owned();
+        let permit = self.permit(ReadRecoveryLink { link }).await;
+        self.identity.recoveries().announced(permit).await.unwrap()
     }
 
     async fn recover(
@@ -249,13 +256,7 @@ async fn its_owner_stops_a_recovery_by_the_mailed_link() {
         .unwrap();
     fixture.mails().await;
     for _ in 0..3 {
-        let shown = fixture
-            .identity
-            .recoveries()
-            .announced(&link)
-            .await
-            .unwrap()
-            .unwrap();
+        let shown = fixture.announced(&link).await.unwrap();
         assert_eq!(
             (shown.user, shown.reason.as_str()),
             (user_name("ana"), REASON)
@@ -283,15 +284,7 @@ async fn its_owner_stops_a_recovery_by_the_mailed_link() {
         )
         .await;
     assert!(matches!(again, Err(RecoveryError::UnknownRecovery)));
-    assert!(
-        fixture
-            .identity
-            .recoveries()
-            .announced(&link)
-            .await
-            .unwrap()
-            .is_none()
-    );
+    assert!(fixture.announced(&link).await.is_none());
     fixture.clock.advance_seconds(2 * WAIT);
     assert_eq!(
         fixture.identity.recoveries().complete_due().await.unwrap(),

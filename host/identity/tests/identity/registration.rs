@@ -1,6 +1,7 @@
 use gate::RefusalKind;
 use identity::{
-    Account, ConfirmProblem, FieldError, RegisterForm, RegisterProblem, RequestContext, Secret,
+    Account, ConfirmProblem, FieldError, ReadEmailLink, ReadFirstUserLink, ReadRegistration,
+    ReadResetLink, RegisterForm, RegisterProblem, RequestContext, Secret,
 };
 use model::audit::{Actor, EventKind};
 use model::mail::{MailField, MailKind};
@@ -77,7 +78,11 @@ async fn a_registration_is_an_account_once_its_link_is_confirmed() {
         let pending = fixture
             .identity
             .registrations()
-            .waiting_for(&link)
+            .waiting_for(
+                fixture
+                    .permit(ReadRegistration { link: link.clone() })
+                    .await,
+            )
             .await
             .unwrap()
             .unwrap();
@@ -108,7 +113,11 @@ async fn a_registration_is_an_account_once_its_link_is_confirmed() {
         fixture
             .identity
             .registrations()
-            .waiting_for(&link)
+            .waiting_for(
+                fixture
+                    .permit(ReadRegistration { link: link.clone() })
+                    .await
+            )
             .await
             .unwrap()
             .is_none()
@@ -248,7 +257,11 @@ async fn a_taken_name_is_told_to_whoever_has_the_mailbox() {
         fixture
             .identity
             .registrations()
-            .waiting_for(&link)
+            .waiting_for(
+                fixture
+                    .permit(ReadRegistration { link: link.clone() })
+                    .await
+            )
             .await
             .unwrap()
             .unwrap()
@@ -462,7 +475,7 @@ async fn a_link_counts_for_a_day_and_for_nothing_else() {
         fixture
             .identity
             .passwords()
-            .waiting_for(&link)
+            .waiting_for(fixture.permit(ReadResetLink { link: link.clone() }).await)
             .await
             .unwrap()
             .is_none()
@@ -471,7 +484,7 @@ async fn a_link_counts_for_a_day_and_for_nothing_else() {
         fixture
             .identity
             .emails()
-            .waiting_for(&link)
+            .waiting_for(fixture.permit(ReadEmailLink { link: link.clone() }).await)
             .await
             .unwrap()
             .is_none()
@@ -480,7 +493,11 @@ async fn a_link_counts_for_a_day_and_for_nothing_else() {
         !fixture
             .identity
             .registrations()
-            .is_first_user_link(&link)
+            .is_first_user_link(
+                fixture
+                    .permit(ReadFirstUserLink { link: link.clone() })
+                    .await
+            )
             .await
             .unwrap()
     );
@@ -530,7 +547,13 @@ async fn the_first_user_comes_by_the_printed_link_and_is_staff() {
         !fixture
             .identity
             .registrations()
-            .is_first_user_link(outdated.expose())
+            .is_first_user_link(
+                fixture
+                    .permit(ReadFirstUserLink {
+                        link: outdated.expose().clone()
+                    })
+                    .await
+            )
             .await
             .unwrap()
     );
@@ -542,7 +565,13 @@ async fn the_first_user_comes_by_the_printed_link_and_is_staff() {
         fixture
             .identity
             .registrations()
-            .is_first_user_link(link.expose())
+            .is_first_user_link(
+                fixture
+                    .permit(ReadFirstUserLink {
+                        link: link.expose().clone()
+                    })
+                    .await
+            )
             .await
             .unwrap()
     );
@@ -581,7 +610,13 @@ async fn the_first_user_comes_by_the_printed_link_and_is_staff() {
         !fixture
             .identity
             .registrations()
-            .is_first_user_link(link.expose())
+            .is_first_user_link(
+                fixture
+                    .permit(ReadFirstUserLink {
+                        link: link.expose().clone()
+                    })
+                    .await
+            )
             .await
             .unwrap()
     );
@@ -625,7 +660,13 @@ async fn whoever_registers_first_does_not_void_the_printed_link() {
         fixture
             .identity
             .registrations()
-            .is_first_user_link(link.expose())
+            .is_first_user_link(
+                fixture
+                    .permit(ReadFirstUserLink {
+                        link: link.expose().clone()
+                    })
+                    .await
+            )
             .await
             .unwrap()
     );
@@ -704,7 +745,13 @@ async fn a_server_prints_another_link_until_somebody_was_staff() {
             !fixture
                 .identity
                 .registrations()
-                .is_first_user_link(link.expose())
+                .is_first_user_link(
+                    fixture
+                        .permit(ReadFirstUserLink {
+                            link: link.expose().clone()
+                        })
+                        .await
+                )
                 .await
                 .unwrap()
         );
@@ -807,7 +854,11 @@ async fn a_registration_that_is_thrown_away_makes_no_account() {
         fixture
             .identity
             .registrations()
-            .waiting_for(&link)
+            .waiting_for(
+                fixture
+                    .permit(ReadRegistration { link: link.clone() })
+                    .await
+            )
             .await
             .unwrap()
             .is_none()

@@ -1,7 +1,7 @@
 use gate::RefusalKind;
 use identity::{
-    Account, EndSession, EndSessions, ListSessions, Presented, RequestContext, Secret,
-    SecureAccount, StartedSession,
+    Account, EndSession, EndSessions, ListSessions, Presented, ReadResetLink, RequestContext,
+    Secret, SecureAccount, StartedSession,
 };
 use model::audit::EventKind;
 use model::mail::{MailField, MailKind};
@@ -529,7 +529,7 @@ async fn who_knows_the_password_voids_no_link_for_a_new_one() {
         fixture
             .identity
             .passwords()
-            .waiting_for(&link)
+            .waiting_for(fixture.permit(ReadResetLink { link: link.clone() }).await)
             .await
             .unwrap()
             .is_some()
@@ -553,7 +553,7 @@ async fn who_knows_the_password_voids_no_link_for_a_new_one() {
         fixture
             .identity
             .passwords()
-            .waiting_for(&link)
+            .waiting_for(fixture.permit(ReadResetLink { link: link.clone() }).await)
             .await
             .unwrap()
             .is_some()

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use clap::Subcommand;
 use identity::{Account, ListTokens, NewTokenScope, RevokeToken};
-use model::{Caveat, ProjectId, ProjectName, Timestamp, TokenId, UserName};
+use model::caveat::Reach;
+use model::{ProjectId, ProjectName, Timestamp, TokenId, UserName};
 use serde_json::json;
 
 use super::{token_id, user_name};
@@ -213,56 +214,46 @@ pub(crate) async fn run(command: TokenCommand, line: &CommandLine) -> anyhow::Re
 
 /// What a token may be used for.
 async fn in_words(line: &CommandLine, caveats: &[String]) -> anyhow::Result<String> {
+    let reach = match Reach::read(caveats) {
+        Ok(reach) => reach,
+        Err(text) => return Ok(format!("never valid, because of {text}")),
+    };
     let mut parts = Vec::new();
-    let mut to_projects = false;
-    for text in caveats {
-        match Caveat::parse(text.as_bytes()) {
-            // Every token has this: it belongs to the user whose list this is.
-            Ok(Caveat::RequestUser(_) | Caveat::LegacyUser) => {}
-            Ok(Caveat::Expiration { expires_at, .. }) => parts.push(format!(
-                "until {}",
-                moment(Timestamp(expires_at.saturating_mul(1000)))
-            )),
-            Ok(Caveat::ProjectNames(names)) => {
-                to_projects = true;
-                parts.push(only_projects(&names));
-            }
-            Ok(Caveat::ProjectIds(ids)) => {
-                to_projects = true;
-                let mut names = Vec::with_capacity(ids.len());
-                for id in ids {
-                    let project = match id.parse::<ProjectId>() {
-                        Ok(id) => line.storage.project_by_id(id).await?,
-                        Err(_) => None,
-                    };
-                    names.push(project.map_or_else(
-                        || format!("{id} (gone)"),
-                        |project| project.name.to_string(),
-                    ));
-                }
-                parts.push(only_projects(&names));
-            }
-            Ok(Caveat::Publisher { id }) => {
-                parts.push(format!("only for the trusted publisher {id}"))
-            }
-            Err(_) => parts.push(format!("never valid, because of {text}")),
-        }
+    if reach.names.is_none() && reach.ids.is_none() {
+        parts.push("all projects of the account".to_owned());
     }
-    if !to_projects {
-        parts.insert(0, "all projects of the account".to_owned());
+    parts.extend(
+        reach
+            .expires_at
+            .map(|at| format!("until {}", moment(Timestamp(at.saturating_mul(1000))))),
+    );
+    parts.extend(reach.names.as_deref().map(only_projects));
+    if let Some(ids) = reach.ids {
+        let mut names = Vec::with_capacity(ids.len());
+        for id in ids {
+            let project = match id.parse::<ProjectId>() {
+                Ok(id) => line.storage.project_by_id(id).await?,
+                Err(_) => None,
+            };
+            names.push(project.map_or_else(
+                || format!("{id} (gone)"),
+                |project| project.name.to_string(),
+            ));
+        }
+        parts.push(only_projects(&names));
+    }
+    for publisher in reach.publishers {
+        parts.push(format!("only for the trusted publisher {publisher}"));
     }
     Ok(parts.join(", "))
 }
 
 /// When a token expires, by its stored caveats: the earliest time applies.
 fn expires_of(caveats: &[String]) -> Option<Timestamp> {
-    let expiry = |text: &String| match Caveat::parse(text.as_bytes()) {
-        Ok(Caveat::Expiration { expires_at, .. }) => {
-            Some(Timestamp(expires_at.saturating_mul(1000)))
-        }
-        _ => None,
-    };
-    caveats.iter().filter_map(expiry).min()
+    let reach = Reach::read(caveats).ok()?;
+    reach
+        .expires_at
+        .map(|at| Timestamp(at.saturating_mul(1000)))
 }
 
 fn only_projects(names: &[String]) -> String {

@@ -36,6 +36,7 @@ pub(crate) const STEPS: &[Step] = steps! {
     6 "0006_search.sql" "search";
     7 "0007_watched_folders.sql" "watched folders";
     8 "0008_listed_projects.sql" "listed projects";
+    9 "0009_standing_addresses.sql" "standing addresses";
 };
 
 pub(crate) static SQLITE: LazyLock<Migrator> = LazyLock::new(|| migrator(|step| step.sqlite));

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use model::{DeviceKind, Role, SessionId, Timestamp, UserName};
+use model::{DeviceKind, PasswordDisabled, Role, SessionId, Timestamp, UserName};
 use sqlx::Connection;
 use sqlx::migrate::Migrator;
 use storage::Storage;
@@ -306,6 +306,136 @@ async fn projects_in_quarantine_are_no_longer_counted() {
     on_both_from(7, data, async |storage| {
         storage.migrate().await.unwrap();
         assert_eq!(storage.count_projects().await.unwrap(), 1);
+    })
+    .await;
+}
+
+/// Promotions of the primary address as version 8 logged them, newest last.
+#[tokio::test]
+async fn an_address_that_stood_still_stands() {
+    const DAY: i64 = 24 * 3600 * 1000;
+    let mut data = String::new();
+    let mut user = |number: u8, disabled: &str| {
+        let id = format!("01890000-0000-7000-8000-0000000000{number:02}");
+        data.push_str(&format!(
+            "INSERT INTO users (id, folded_name, name, created_at, staff, password_hash, password_set_at, password_disabled)
+             VALUES ('{id}', 'user{number}', 'user{number}', 0, FALSE, 'x', 0, {disabled});"
+        ));
+        id
+    };
+    let ids: Vec<_> = (10..18)
+        .map(|number| {
+            user(
+                number,
+                if number == 17 {
+                    "'secured by its owner'"
+                } else {
+                    "NULL"
+                },
+            )
+        })
+        .collect();
+    let mut event = |user: &str, at: i64, kind: &str, actor: &str, detail: &str| {
+        data.push_str(&format!(
+            "INSERT INTO audit_events (at, kind, actor_kind, actor_user_id, actor_remote_address, actor_user_agent, user_id, detail)
+             VALUES ({at}, '{kind}', '{actor}', '{user}', '192.0.2.1', '', '{user}', '{detail}');"
+        ));
+    };
+    let promoted = "account:email:promoted";
+    let before =
+        |address: &str| format!(r#"{{"address": "x@example.net", "before": "{address}"}}"#);
+    // Taken over by a session.
+    event(&ids[0], DAY, promoted, "caller", &before("a@example.org"));
+    // Twice within a week: what stood before the first.
+    event(&ids[1], DAY, promoted, "caller", &before("b@example.org"));
+    event(
+        &ids[1],
+        3 * DAY,
+        promoted,
+        "caller",
+        &before("thief@example.net"),
+    );
+    // By an operator, and by the mailed link: both stand at once.
+    event(&ids[2], DAY, promoted, "caller", &before("c@example.org"));
+    event(
+        &ids[2],
+        2 * DAY,
+        promoted,
+        "command-line",
+        &before("x@example.net"),
+    );
+    event(&ids[3], DAY, promoted, "caller", &before("d@example.org"));
+    event(
+        &ids[3],
+        2 * DAY,
+        promoted,
+        "caller",
+        r#"{"address": "d@example.org", "put-back-by-link": true}"#,
+    );
+    // Nobody proved to have the one from before.
+    event(
+        &ids[4],
+        DAY,
+        promoted,
+        "caller",
+        r#"{"address": "x@example.net", "before": null}"#,
+    );
+    // The one from before stood for a week itself.
+    event(&ids[5], DAY, promoted, "caller", &before("old@example.org"));
+    event(
+        &ids[5],
+        8 * DAY,
+        promoted,
+        "caller",
+        &before("f@example.org"),
+    );
+    // An operator's stands, and a session's after it does not.
+    event(
+        &ids[6],
+        DAY,
+        promoted,
+        "command-line",
+        &before("old@example.org"),
+    );
+    event(
+        &ids[6],
+        2 * DAY,
+        promoted,
+        "caller",
+        &before("g@example.org"),
+    );
+    // Secured twice.
+    event(&ids[7], DAY, promoted, "caller", &before("h@example.org"));
+    event(&ids[7], 2 * DAY, "account:secured", "caller", "{}");
+    event(&ids[7], 3 * DAY, "account:secured", "caller", "{}");
+    on_both_from(8, &data, async |storage| {
+        storage.migrate().await.unwrap();
+        let mut stands = Vec::new();
+        for id in &ids {
+            let user = storage.user(id.parse().unwrap()).await.unwrap().unwrap();
+            let before = user
+                .email_before
+                .map(|before| (before.address, before.until.0 / DAY));
+            stands.push((before, user.secured_at.map(|at| at.0 / DAY)));
+            assert_eq!(
+                user.password_disabled,
+                (user.secured_at.is_some()).then_some(PasswordDisabled::Secured)
+            );
+        }
+        let instead = |address: &str, until| Some((address.to_owned(), until));
+        assert_eq!(
+            stands,
+            [
+                (instead("a@example.org", 8), None),
+                (instead("b@example.org", 10), None),
+                (None, None),
+                (None, None),
+                (None, None),
+                (instead("f@example.org", 15), None),
+                (instead("g@example.org", 9), None),
+                (instead("h@example.org", 8), Some(3)),
+            ]
+        );
     })
     .await;
 }

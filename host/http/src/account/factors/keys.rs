@@ -2,11 +2,11 @@
 
 use askama::Template;
 use axum::http::StatusCode;
-use identity::AccountView;
 use identity::factors::{
     EnrollKey, FactorError, FactorName, KeyAnswer, KeyKind, OpenRemoval, ProposeKey, RenameKey,
 };
-use model::{Action, KeyId};
+use identity::{AccountView, OpenEnrollment};
+use model::KeyId;
 
 use super::super::{challenge, own_session, renewed};
 use crate::exchange::{Exchange, json};
@@ -29,7 +29,7 @@ pages!(RenamePage<'_>);
 
 /// `POST /account/factors/keys/options`
 pub(crate) async fn options(exchange: Exchange) -> Answer {
-    let session = own_session(&exchange, Action::FactorEnroll).await?;
+    let session = own_session(&exchange, |account| OpenEnrollment { account }).await?;
     let form = exchange.form().await?;
     let permit = exchange
         .decide(ProposeKey {
@@ -55,7 +55,7 @@ fn kind(form: &Form) -> KeyKind {
 
 /// `POST /account/factors/keys`
 pub(crate) async fn enroll(exchange: Exchange) -> Answer {
-    let session = own_session(&exchange, Action::FactorEnroll).await?;
+    let session = own_session(&exchange, |account| OpenEnrollment { account }).await?;
     let form = exchange.form().await?;
     let (kind, name) = (form.text("kind"), form.text("name").trim());
     let answer = KeyAnswer {

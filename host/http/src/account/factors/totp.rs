@@ -1,9 +1,8 @@
 //! A one-time password app.
 
 use askama::Template;
-use identity::AccountView;
 use identity::factors::{ConfirmTotp, FactorError, FactorName, ProposeTotp, ProposedTotp};
-use model::Action;
+use identity::{AccountView, OpenEnrollment};
 
 use super::super::{own_session, qr_code, renewed};
 use crate::exchange::Exchange;
@@ -30,7 +29,7 @@ pages!(TotpPage<'_>);
 
 /// `GET /account/factors/totp`
 pub(crate) async fn page(exchange: Exchange) -> Answer {
-    let session = own_session(&exchange, Action::FactorEnroll).await?;
+    let session = own_session(&exchange, |account| OpenEnrollment { account }).await?;
     let permit = exchange
         .decide_page(ProposeTotp { session }, &Form::none())
         .await?;
@@ -74,7 +73,7 @@ fn in_groups(secret: &str) -> String {
 
 /// `POST /account/factors/totp`
 pub(crate) async fn enroll(exchange: Exchange) -> Answer {
-    let session = own_session(&exchange, Action::FactorEnroll).await?;
+    let session = own_session(&exchange, |account| OpenEnrollment { account }).await?;
     let form = exchange.form().await?;
     let (ceremony, code) = (
         form.text("ceremony").to_owned(),
