@@ -18,7 +18,7 @@ use gate::{
     Gate, GateConfig, Method, PackageError, ProjectFacts, Recorder, RecorderConfig, RefusalKind,
     ServerIdentity, SetPackage, Target, TargetFacts,
 };
-use model::audit::{Actor, AuditEvent, EventKind};
+use model::audit::{Actor, AuditEvent, Detail, EventKind};
 use model::time::ManualClock;
 use model::{
     Action, Assurance, Caller, Caveat, CredentialKind, Factor, FactorUse, Factors, MailKind,
@@ -442,15 +442,7 @@ impl Fixture {
 }
 
 fn event(kind: EventKind) -> AuditEvent {
-    AuditEvent {
-        at: NOW,
-        kind,
-        actor: Actor::System,
-        user: None,
-        project: None,
-        decision: None,
-        detail: serde_json::json!({}),
-    }
+    AuditEvent::of_server(NOW, Detail::read(kind, &serde_json::json!({})))
 }
 
 #[tokio::test]

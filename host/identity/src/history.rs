@@ -65,6 +65,8 @@ pub enum DoneBy {
     Person,
     /// Another user, who may.
     AnotherUser,
+    /// A trusted publisher of a project.
+    Publisher,
     /// An operator on the server's command line.
     Operator,
     /// The registry by itself.
@@ -233,13 +235,11 @@ fn entry(user: UserId, rows: &[AuditRow], names: &Names) -> Option<HistoryEntry>
     }
     let events: Vec<_> = rows.iter().map(|row| &row.event).collect();
     let mut sentence = sentences::breached(&events).unwrap_or_else(|| sentences.join(" "));
-    sentence.push_str(sentences::by_whom(user, &main.event));
+    sentence.push_str(&sentences::by_whom(user, &main.event));
     let AuditEvent {
         at,
-        kind,
         actor,
         user: about,
-        detail,
         ..
     } = &main.event;
     // Where somebody else was when they did it is theirs.
@@ -255,17 +255,18 @@ fn entry(user: UserId, rows: &[AuditRow], names: &Names) -> Option<HistoryEntry>
             Some(device_in_words(user_agent)),
         ),
         Actor::Caller { .. } => (DoneBy::AnotherUser, None, None),
+        Actor::Publisher { .. } => (DoneBy::Publisher, None, None),
         Actor::CommandLine { .. } => (DoneBy::Operator, None, None),
         Actor::System => (DoneBy::Registry, None, None),
     };
     let detail = if about.is_none_or(|about| about == user) {
-        detail.clone()
+        main.stored.clone()
     } else {
         serde_json::json!({})
     };
     let mut kinds: Vec<_> = telling
         .iter()
-        .map(|(row, _)| row.event.kind.as_str())
+        .map(|(row, _)| row.event.kind().as_str())
         .collect();
     kinds.dedup();
     Some(HistoryEntry {
@@ -275,7 +276,7 @@ fn entry(user: UserId, rows: &[AuditRow], names: &Names) -> Option<HistoryEntry>
         by,
         remote_address,
         device,
-        kind: kind.as_str(),
+        kind: main.event.kind().as_str(),
         kinds,
         alarming,
         detail,

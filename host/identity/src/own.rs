@@ -36,6 +36,7 @@ impl Account {
     pub(crate) fn is_own<T>(self, permit: &Permit<T>) -> bool {
         match permit.actor() {
             Actor::Caller { user, .. } => *user == Some(self.0),
+            Actor::Publisher { .. } => false,
             Actor::CommandLine { .. } | Actor::System => true,
         }
     }

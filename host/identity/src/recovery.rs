@@ -214,7 +214,7 @@ impl Recoveries<'_> {
                     false => actor.name.as_written().to_owned(),
                 }
             }
-            Actor::Caller { user: None, .. } | Actor::System => {
+            Actor::Caller { user: None, .. } | Actor::Publisher { .. } | Actor::System => {
                 return Err(RecoveryError::NotStaff);
             }
         };
@@ -223,7 +223,7 @@ impl Recoveries<'_> {
         if mailbox.primary().is_none() {
             return Err(RecoveryError::NobodyToTell);
         }
-        if matches!(permit.actor(), Actor::Caller { .. }) {
+        if permit.actor().is_remote() {
             let limits = &self.config().limits;
             let started_by = UserName::parse(&started_by).map_err(|_| RecoveryError::NotStaff)?;
             let too_many = |TooMany {

@@ -331,6 +331,7 @@ impl Mailer {
     /// Ends a mail that can never be delivered, and records that.
     async fn give_up(&self, row: &OutboxRow, why: &str) -> Result<(), StorageError> {
         let now = self.inner.clock.now();
+        // Without the recipient: events are kept permanently, and the user is named.
         let detail = Detail::MailFailed {
             mail: row.id.into(),
             kind: row.mail.kind.into(),

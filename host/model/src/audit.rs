@@ -5,7 +5,9 @@ pub mod detail;
 mod field;
 mod parts;
 
-use crate::caller::Caller;
+use uuid::Uuid;
+
+use crate::caller::{Caller, Principal};
 use crate::id::{DecisionId, ProjectId, TokenId, UserId};
 use crate::time::Timestamp;
 
@@ -22,6 +24,19 @@ pub enum Actor {
         remote_address: String,
         user_agent: String,
     },
+    /// A trusted publisher: a workflow of a provider that a project trusts.
+    Publisher {
+        /// As it is registered with its project.
+        publisher: Uuid,
+        /// The provider, for example `github`.
+        provider: String,
+        /// What ran there, as the provider verified it: for example a repository and a workflow.
+        subject: String,
+        /// The short-lived token that it used.
+        token: Option<TokenId>,
+        remote_address: String,
+        user_agent: String,
+    },
     /// Somebody with shell access on the server's host: the break-glass.
     CommandLine { system_user: String },
     /// The server by itself.
@@ -31,11 +46,32 @@ pub enum Actor {
 impl Actor {
     /// A caller, from where a request came.
     pub fn of(caller: &Caller, remote_address: String, user_agent: String) -> Self {
-        Self::Caller {
-            user: caller.user().map(|user| user.id),
-            token: caller.token_id(),
-            remote_address,
-            user_agent,
+        let token = caller.token_id();
+        match &caller.principal {
+            Principal::Publisher {
+                id,
+                provider,
+                claims,
+            } => Self::Publisher {
+                publisher: *id,
+                provider: provider.clone(),
+                subject: subject(claims),
+                token,
+                remote_address,
+                user_agent,
+            },
+            Principal::User(user) => Self::Caller {
+                user: Some(user.id),
+                token,
+                remote_address,
+                user_agent,
+            },
+            Principal::Anonymous => Self::Caller {
+                user: None,
+                token,
+                remote_address,
+                user_agent,
+            },
         }
     }
 
@@ -43,16 +79,21 @@ impl Actor {
     pub fn user(&self) -> Option<UserId> {
         match self {
             Self::Caller { user, .. } => *user,
-            Self::CommandLine { .. } | Self::System => None,
+            Self::Publisher { .. } | Self::CommandLine { .. } | Self::System => None,
         }
     }
 
     /// The token that was used, if one was.
     pub fn token(&self) -> Option<TokenId> {
         match self {
-            Self::Caller { token, .. } => *token,
+            Self::Caller { token, .. } | Self::Publisher { token, .. } => *token,
             Self::CommandLine { .. } | Self::System => None,
         }
+    }
+
+    /// Whether it came over the network, and not from whoever runs the server.
+    pub fn is_remote(&self) -> bool {
+        self.place().is_some()
     }
 
     /// Address and program (its `User-Agent`), of whoever came over the network.
@@ -62,17 +103,30 @@ impl Actor {
                 remote_address,
                 user_agent,
                 ..
+            }
+            | Self::Publisher {
+                remote_address,
+                user_agent,
+                ..
             } => Some((remote_address, user_agent)),
             Self::CommandLine { .. } | Self::System => None,
         }
     }
 }
 
+/// The claims in one line, in their order.
+fn subject(claims: &[(String, String)]) -> String {
+    let claims: Vec<_> = claims
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    claims.join(" ")
+}
+
 /// One event.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AuditEvent {
     pub at: Timestamp,
-    pub kind: EventKind,
     pub actor: Actor,
     /// The user it is about.
     pub user: Option<UserId>,
@@ -80,8 +134,8 @@ pub struct AuditEvent {
     pub project: Option<ProjectId>,
     /// The decision that allowed or refused it.
     pub decision: Option<DecisionId>,
-    /// More, as a JSON object. Never a secret.
-    pub detail: serde_json::Value,
+    /// What happened. Never a secret.
+    pub detail: Detail,
 }
 
 impl AuditEvent {
@@ -89,12 +143,11 @@ impl AuditEvent {
     pub fn new(at: Timestamp, actor: Actor, detail: Detail) -> Self {
         Self {
             at,
-            kind: detail.kind(),
             actor,
             user: None,
             project: None,
             decision: None,
-            detail: detail.to_json(),
+            detail,
         }
     }
 
@@ -125,6 +178,10 @@ impl AuditEvent {
             decision: Some(decision),
             ..self
         }
+    }
+
+    pub fn kind(&self) -> EventKind {
+        self.detail.kind()
     }
 }
 

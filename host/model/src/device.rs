@@ -12,11 +12,11 @@ crate::project::words! {
 }
 
 crate::project::words! {
-    /// What a key is used as.
+    /// How a key is used.
     KeyKind {
-        /// A second factor beside the password.
+        /// A second factor in addition to the password.
         SecurityKey = "security-key",
-        /// A login by itself: the authenticator knows the person.
+        /// A login by itself: the authenticator verifies the person.
         Passkey = "passkey",
     }
 }

@@ -1,6 +1,6 @@
 //! Audit events: written with the change that they record, never changed, never deleted.
 
-use model::audit::{Actor, AuditEvent, EventKind};
+use model::audit::{Actor, AuditEvent, Detail, EventKind};
 use model::kept::within;
 use model::limit::{EVENT_DETAIL_BYTES, LOGGED_TEXT};
 use model::{ProjectId, UserId};
@@ -15,6 +15,9 @@ pub struct AuditRow {
     /// Increasing.
     pub sequence: i64,
     pub event: AuditEvent,
+    /// Its detail as it is stored: with what another version knows of, and with what was left
+    /// out of a long one. To be shown; what is to be understood is in the event.
+    pub stored: serde_json::Value,
 }
 
 /// Which events to list.
@@ -30,7 +33,7 @@ macro_rules! list {
     ($condition:literal) => {
         concat!(
             "SELECT sequence, at, kind, actor_kind, actor_user_id, actor_token_id, actor_remote_address, actor_user_agent, actor_system_user,
-            user_id, project_id, decision_id, detail
+            actor_publisher_id, actor_provider, actor_subject, user_id, project_id, decision_id, detail
             FROM audit_events WHERE ",
             $condition,
             " AND (CAST($1 AS TEXT) IS NULL OR user_id = $1 OR actor_user_id = $1)
@@ -42,7 +45,8 @@ macro_rules! list {
 
 statements! {
     ADD = "INSERT INTO audit_events (at, kind, actor_kind, actor_user_id, actor_token_id, actor_remote_address, actor_user_agent, actor_system_user,
-        user_id, project_id, decision_id, detail) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+        actor_publisher_id, actor_provider, actor_subject, user_id, project_id, decision_id, detail)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
     // One statement for each index, chosen by the most selective filter.
     LIST = list!("TRUE");
     /// The newest of both indexes, then the newest of these: fast however many events a user has.
@@ -103,43 +107,47 @@ pub(crate) async fn record(transaction: &mut Transaction, event: &AuditEvent) ->
     transaction.execute(&ADD, &values(event)).await.map(drop)
 }
 
-fn values(event: &AuditEvent) -> [Value<'_>; 12] {
-    let (actor, user, token, remote_address, user_agent, system_user) = match &event.actor {
-        Actor::Caller {
-            user,
-            token,
-            remote_address,
-            user_agent,
+fn values(event: &AuditEvent) -> [Value<'_>; 15] {
+    let (kind, system_user, publisher, provider, subject) = match &event.actor {
+        Actor::Caller { .. } => ("caller", None, None, None, None),
+        Actor::Publisher {
+            publisher,
+            provider,
+            subject,
+            ..
         } => (
-            "caller",
-            *user,
-            *token,
-            Some(remote_address),
-            Some(user_agent),
+            "publisher",
             None,
+            Some(*publisher),
+            Some(provider.as_str()),
+            Some(subject.as_str()),
         ),
         Actor::CommandLine { system_user } => {
-            ("command-line", None, None, None, None, Some(system_user))
+            ("command-line", Some(system_user.as_str()), None, None, None)
         }
-        Actor::System => ("system", None, None, None, None, None),
+        Actor::System => ("system", None, None, None, None),
     };
-    let text = |text: Option<&'_ String>| -> Value<'_> {
+    let (remote_address, user_agent) = event.actor.place().unzip();
+    let text = |text: Option<&'_ str>| -> Value<'_> {
         text.map(|text| fitting(text, LOGGED_TEXT.length()).into_owned())
             .into()
     };
     [
         event.at.into(),
-        event.kind.as_str().into(),
-        actor.into(),
-        user.into(),
-        token.into(),
+        event.kind().as_str().into(),
+        kind.into(),
+        event.actor.user().into(),
+        event.actor.token().into(),
         text(remote_address),
         text(user_agent),
         text(system_user),
+        publisher.into(),
+        text(provider),
+        text(subject),
         event.user.into(),
         event.project.into(),
         event.decision.into(),
-        within(event.detail.clone(), EVENT_DETAIL_BYTES)
+        within(event.detail.to_json(), EVENT_DETAIL_BYTES)
             .to_string()
             .into(),
     ]
@@ -149,6 +157,14 @@ fn audit_row(row: &Row) -> Result<AuditRow> {
     let actor = match row.text("actor_kind")?.as_str() {
         "caller" => Actor::Caller {
             user: row.optional_parsed("actor_user_id")?,
+            token: row.optional_parsed("actor_token_id")?,
+            remote_address: row.text("actor_remote_address")?,
+            user_agent: row.text("actor_user_agent")?,
+        },
+        "publisher" => Actor::Publisher {
+            publisher: row.parsed("actor_publisher_id")?,
+            provider: row.text("actor_provider")?,
+            subject: row.text("actor_subject")?,
             token: row.optional_parsed("actor_token_id")?,
             remote_address: row.text("actor_remote_address")?,
             user_agent: row.text("actor_user_agent")?,
@@ -163,17 +179,19 @@ fn audit_row(row: &Row) -> Result<AuditRow> {
             )));
         }
     };
+    let kind = row.read("kind", EventKind::from_word)?;
+    let stored = row.read("detail", |text| serde_json::from_str(text).ok())?;
     let event = AuditEvent {
         at: row.time("at")?,
-        kind: row.read("kind", EventKind::from_word)?,
         actor,
         user: row.optional_parsed("user_id")?,
         project: row.optional_parsed("project_id")?,
         decision: row.optional_parsed("decision_id")?,
-        detail: row.read("detail", |text| serde_json::from_str(text).ok())?,
+        detail: Detail::read(kind, &stored),
     };
     Ok(AuditRow {
         sequence: row.integer("sequence")?,
         event,
+        stored,
     })
 }

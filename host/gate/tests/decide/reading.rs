@@ -296,10 +296,13 @@ async fn what_was_set_aside_is_on_record_and_once_in_an_hour_in_its_owners_histo
         .await
         .unwrap();
     assert_eq!(
-        events.iter().map(|row| row.event.kind).collect::<Vec<_>>(),
+        events
+            .iter()
+            .map(|row| row.event.kind())
+            .collect::<Vec<_>>(),
         [EventKind::AuthenticationSetAside]
     );
-    assert_eq!(events[0].event.detail["token"], json!(caller.token_id()));
+    assert_eq!(events[0].stored["token"], json!(caller.token_id()));
 }
 
 #[tokio::test]

@@ -187,6 +187,7 @@ fn by_whom(by: DoneBy) -> &'static str {
     match by {
         DoneBy::Person => "Unknown",
         DoneBy::AnotherUser => "Another person",
+        DoneBy::Publisher => "A trusted publisher",
         DoneBy::Operator => "An operator, at the server",
         DoneBy::Registry => "The registry itself",
     }

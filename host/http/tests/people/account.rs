@@ -2,9 +2,9 @@
 
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_SECURITY_POLICY;
-use model::audit::{Actor, AuditEvent, EventKind};
+use model::audit::{AuditEvent, Detail, EventKind};
 use model::mail::MailKind;
-use model::{Clock as _, PasswordState, Timestamp};
+use model::{Clock as _, PasswordState, Timestamp, TokenId};
 
 use crate::browser::{PASSWORD, Site, URL};
 
@@ -204,14 +204,14 @@ async fn a_long_history_is_exported_in_several_answers() {
     let mut browser = site.browser();
     browser.log_in("ana").await;
     let mut unit = site.storage.begin().await.unwrap();
-    let event = |number: u32| AuditEvent {
-        at: site.clock.now(),
-        kind: EventKind::TokenCreated,
-        actor: Actor::System,
-        user: Some(ana),
-        project: None,
-        decision: None,
-        detail: serde_json::json!({ "number": number, "description": "x".repeat(3_500) }),
+    let event = |number: u32| {
+        let detail = Detail::TokenCreated {
+            token: TokenId::new().into(),
+            description: "x".repeat(3_500),
+            caveats: vec![number.to_string()],
+            made_with_second_factor: false,
+        };
+        AuditEvent::of_server(site.clock.now(), detail).about(ana)
     };
     (1..700).for_each(|number| unit.also(&event(number)));
     unit.commit(&event(700)).await.unwrap();
@@ -231,7 +231,7 @@ async fn a_long_history_is_exported_in_several_answers() {
                 .as_array()
                 .unwrap()
                 .iter()
-                .filter_map(|event| event["detail"]["number"].as_u64()),
+                .filter_map(|event| event["detail"]["caveats"][0].as_str()?.parse::<u32>().ok()),
         );
         match answer["next"].as_str() {
             Some(next) => path = next.strip_prefix(URL).unwrap().to_owned(),
@@ -486,15 +486,11 @@ async fn who_logged_in_with_a_breached_password_before_that_was_refused_changes_
     .await
     .unwrap()
     .unwrap();
-    let event = AuditEvent {
-        at: site.clock.now(),
-        kind: EventKind::SessionStarted,
-        actor: Actor::System,
-        user: Some(user),
-        project: None,
-        decision: None,
-        detail: serde_json::json!({}),
-    };
+    let event = AuditEvent::of_server(
+        site.clock.now(),
+        Detail::read(EventKind::SessionStarted, &serde_json::json!({})),
+    )
+    .about(Some(user));
     unit.commit(&event).await.unwrap();
     for (name, value) in &mut browser.cookies {
         if name == "__Host-portcullis-session" {

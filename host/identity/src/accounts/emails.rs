@@ -1,8 +1,8 @@
 //! The email addresses of a user.
 
 use gate::{Permit, Refusal, Target, TargetFacts};
+use model::audit::Detail;
 use model::audit::detail::{Promotion, RequestedMail};
-use model::audit::{Actor, Detail};
 use model::email::comparable;
 use model::mail::{Mail, MailField, MailKind};
 use model::{
@@ -396,7 +396,7 @@ impl Emails<'_> {
     /// Marks an address as verified, on the command line: somebody there knows whose it is.
     /// Over the network the mailed link is what proves it. Returns whether it was not.
     pub async fn verify(self, permit: Permit<VerifyEmail>) -> Result<bool, AccountError> {
-        if matches!(permit.actor(), Actor::Caller { .. }) {
+        if permit.actor().is_remote() {
             return Err(AccountError::VerifiedByLink);
         }
         let VerifyEmail { account, address } = permit.target();

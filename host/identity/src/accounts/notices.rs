@@ -100,9 +100,9 @@ pub(crate) async fn enqueue(
 
 /// Where a change came from, as mails tell it.
 pub(crate) fn remote_address(actor: &Actor) -> (MailField, String) {
-    let text = match actor {
-        Actor::Caller { remote_address, .. } => remote_address.clone(),
-        Actor::CommandLine { .. } | Actor::System => "the registry's own server".to_owned(),
+    let text = match actor.place() {
+        Some((remote_address, _)) => remote_address.to_owned(),
+        None => "the registry's own server".to_owned(),
     };
     (MailField::RemoteAddress, text)
 }
@@ -111,6 +111,9 @@ pub(crate) fn remote_address(actor: &Actor) -> (MailField, String) {
 pub(crate) fn device(actor: &Actor) -> (MailField, String) {
     let text = match actor {
         Actor::Caller { user_agent, .. } => device_in_words(user_agent),
+        Actor::Publisher {
+            provider, subject, ..
+        } => format!("a trusted publisher, {subject} of {provider}"),
         Actor::CommandLine { .. } => "the command line of its operators".to_owned(),
         Actor::System => "the registry itself".to_owned(),
     };

@@ -18,7 +18,7 @@ use gate::{
     Attempt, Gate, GateConfig, Method, Permit, Recorder, RecorderConfig, Refusal, ServerIdentity,
     SetPackage, Target, break_glass,
 };
-use model::audit::{Actor, AuditEvent, EventKind};
+use model::audit::{Actor, AuditEvent, Detail, EventKind};
 use model::time::ManualClock;
 use model::{
     Assurance, Caller, CeremonyKind, Clock, CredentialKind, Factor, FactorUse, KeyId, MailKind,
@@ -176,15 +176,8 @@ impl Fixture {
         let mut unit = self.storage.begin().await.unwrap();
         unit.create_session(&session).await.unwrap();
         let kind = EventKind::SessionStarted;
-        let event = AuditEvent {
-            at,
-            kind,
-            actor: Actor::System,
-            user: Some(user),
-            project: None,
-            decision: None,
-            detail: serde_json::json!({}),
-        };
+        let event =
+            AuditEvent::of_server(at, Detail::read(kind, &serde_json::json!({}))).about(Some(user));
         unit.commit(&event).await.unwrap();
         id
     }
@@ -390,8 +383,8 @@ impl Fixture {
         self.events()
             .await
             .into_iter()
-            .filter(|event| event.kind == kind)
-            .map(|event| event.detail)
+            .filter(|event| event.kind() == kind)
+            .map(|event| event.detail.to_json())
             .collect()
     }
 

@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
-use model::audit::{Actor, AuditEvent, EventKind};
-use model::{Action, DecisionId, TokenId};
+use model::audit::detail::SecondStep;
+use model::audit::{AuditEvent, Detail, EventKind};
+use model::{Action, CredentialKind, DecisionId};
 use storage::audit::AuditRow;
 
 /// How far apart, in sequence numbers, two events of one act stand at most. Between them are
@@ -51,7 +52,7 @@ pub(super) fn acts(rows: Vec<AuditRow>) -> Vec<Act> {
             // What decided about the file is not always what the token was looked at for.
             let upload = uploads.iter().rposition(|&index| {
                 let upload = &acts[index].rows[0].event;
-                token(upload) == token(event) && is_soon_after(upload, event)
+                upload.actor.token() == event.actor.token() && is_soon_after(upload, event)
             });
             upload.map(|place| uploads.remove(place))
         } else if is_repeatable(event) {
@@ -74,7 +75,7 @@ pub(super) fn acts(rows: Vec<AuditRow>) -> Vec<Act> {
             None => {
                 let index = acts.len();
                 if matches!(
-                    event.kind,
+                    event.kind(),
                     EventKind::SessionStarted | EventKind::DeviceUnrecognized
                 ) {
                     second_steps.push(index);
@@ -82,8 +83,10 @@ pub(super) fn acts(rows: Vec<AuditRow>) -> Vec<Act> {
                 if is_repeatable(event) {
                     repeated.push(index);
                 }
-                if matches!(event.kind, EventKind::FileUploaded | EventKind::FileStaged)
-                    && token(event).is_some()
+                if matches!(
+                    event.kind(),
+                    EventKind::FileUploaded | EventKind::FileStaged
+                ) && event.actor.token().is_some()
                 {
                     uploads.push(index);
                 }
@@ -100,44 +103,60 @@ pub(super) fn acts(rows: Vec<AuditRow>) -> Vec<Act> {
 
 /// A right password of somebody who is asked for a second factor then.
 fn is_first_step(event: &AuditEvent) -> bool {
-    event.kind == EventKind::AuthenticationSucceeded && event.detail["second-factor"] == "pending"
+    matches!(
+        event.detail,
+        Detail::AuthenticationSucceeded {
+            second_factor: SecondStep::Pending,
+            ..
+        }
+    )
 }
 
 /// A token that was accepted for an upload, whatever came of it.
 fn is_use_for_upload(event: &AuditEvent) -> bool {
-    event.kind == EventKind::AuthenticationSucceeded
-        && token(event).is_some()
-        && event.detail["action"] == Action::FileUpload.as_str()
-}
-
-fn token(event: &AuditEvent) -> Option<TokenId> {
-    match event.actor {
-        Actor::Caller { token, .. } => token,
-        _ => None,
+    match &event.detail {
+        Detail::AuthenticationSucceeded { action, .. } => {
+            event.actor.token().is_some() && *action == Action::FileUpload
+        }
+        _ => false,
     }
 }
 
 /// What is done again without anybody's meaning it: a program goes on sending a password that
 /// no policy could permit; a page and then its form ask for the same proof.
 fn is_repeatable(event: &AuditEvent) -> bool {
-    match event.kind {
-        EventKind::AuthenticationFailed => event.detail["reason"] == "password-not-accepted",
-        EventKind::RequestRefused => {
-            event.detail["credential"] == "session"
-                && event.detail["requires"]
-                    .as_array()
-                    .is_some_and(|demands| !demands.is_empty())
-        }
+    match &event.detail {
+        Detail::AuthenticationFailed { reason, .. } => reason == "password-not-accepted",
+        Detail::RequestRefused {
+            credential,
+            requires,
+            ..
+        } => *credential == CredentialKind::Session && !requires.is_empty(),
         _ => false,
     }
 }
 
 fn is_repetition(newer: &AuditEvent, older: &AuditEvent) -> bool {
-    let is_same = |key: &str| newer.detail[key] == older.detail[key];
-    newer.kind == older.kind
-        && is_same("action")
-        && is_same("requires")
-        && is_soon_after(newer, older)
+    let is_same = match (&newer.detail, &older.detail) {
+        (
+            Detail::AuthenticationFailed { action, .. },
+            Detail::AuthenticationFailed {
+                action: earlier, ..
+            },
+        ) => action == earlier,
+        (
+            Detail::RequestRefused {
+                action, requires, ..
+            },
+            Detail::RequestRefused {
+                action: earlier,
+                requires: required,
+                ..
+            },
+        ) => action == earlier && requires == required,
+        _ => false,
+    };
+    is_same && is_soon_after(newer, older)
 }
 
 /// From the same place, and not much later.
@@ -146,34 +165,21 @@ fn is_soon_after(newer: &AuditEvent, older: &AuditEvent) -> bool {
 }
 
 fn is_same_place(one: &AuditEvent, other: &AuditEvent) -> bool {
-    match (&one.actor, &other.actor) {
-        (
-            Actor::Caller {
-                remote_address,
-                user_agent,
-                ..
-            },
-            Actor::Caller {
-                remote_address: address,
-                user_agent: agent,
-                ..
-            },
-        ) => remote_address == address && user_agent == agent,
-        _ => false,
-    }
+    one.actor.place().is_some() && one.actor.place() == other.actor.place()
 }
 
 /// Whether it says no more than what another event of the same act says better.
 pub(super) fn is_told_by_others(event: &AuditEvent) -> bool {
     matches!(
-        event.kind,
+        event.kind(),
         EventKind::AuthenticationSucceeded | EventKind::MailRequested
     )
 }
 
 #[cfg(test)]
 mod tests {
-    use model::{Timestamp, UserId};
+    use model::audit::Actor;
+    use model::{Timestamp, TokenId, UserId};
     use serde_json::json;
 
     use super::*;
@@ -190,16 +196,13 @@ mod tests {
             remote_address: "192.0.2.1".into(),
             user_agent: "twine".into(),
         };
-        let event = AuditEvent {
-            at: Timestamp(sequence),
-            kind,
-            actor,
-            user: None,
-            project: None,
-            decision: Some(DecisionId::new()),
-            detail,
-        };
-        AuditRow { sequence, event }
+        let event = AuditEvent::new(Timestamp(sequence), actor, Detail::read(kind, &detail))
+            .decided_by(DecisionId::new());
+        AuditRow {
+            sequence,
+            event,
+            stored: detail,
+        }
     }
 
     fn sequences(rows: Vec<AuditRow>) -> Vec<Vec<i64>> {

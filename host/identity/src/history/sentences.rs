@@ -1,12 +1,15 @@
 //! A sentence for each kind of event.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
-use model::audit::{Actor, AuditEvent, EventKind};
-use model::{Action, CredentialKind, Factor, ProjectId, TokenId, UserId};
-
-/// The mail about a password that is known from a breach, as in events.
-const BREACH_MAIL: &str = "password-breached";
+use model::audit::detail::{
+    ConfirmedBy, Demand, EndedSessions, LoginDevice, LoginMethod, RequestedMail, SecondStep,
+};
+use model::audit::{Actor, AuditEvent, Detail, EventKind, Word};
+use model::{
+    Action, CredentialKind, DeviceKind, Factor, KeyKind, MailKind, ProjectId, TokenId, UserId,
+};
 
 /// What the things in events are called.
 pub(super) struct Names {
@@ -38,14 +41,7 @@ fn alarming(sentence: impl Into<String>) -> Option<Told> {
 
 /// The token that an event is about, or that was used.
 pub(super) fn token_of(event: &AuditEvent) -> Option<TokenId> {
-    match &event.actor {
-        Actor::Caller {
-            token: Some(token), ..
-        } => Some(*token),
-        _ => event.detail["token"]
-            .as_str()
-            .and_then(|text| text.parse().ok()),
-    }
+    event.actor.token().or_else(|| event.detail.token())
 }
 
 /// What the reader is told of an event that is about them, or that they caused; none for
@@ -58,28 +54,33 @@ pub(super) fn told(reader: UserId, event: &AuditEvent, names: &Names) -> Option<
 }
 
 /// What is said of who did it, where that was somebody else; to stand behind the sentences.
-pub(super) fn by_whom(reader: UserId, event: &AuditEvent) -> &'static str {
+pub(super) fn by_whom(reader: UserId, event: &AuditEvent) -> Cow<'static, str> {
     match &event.actor {
-        _ if event.user.is_some_and(|user| user != reader) => "",
+        _ if event.user.is_some_and(|user| user != reader) => "".into(),
         Actor::Caller { user: Some(by), .. } if *by != reader => {
-            " Another person with the right to do so did this."
+            " Another person with the right to do so did this.".into()
         }
-        Actor::CommandLine { .. } => " An operator of the registry did this.",
+        Actor::Publisher {
+            provider, subject, ..
+        } => format!(" A trusted publisher did this: {subject} of {provider}.").into(),
+        Actor::CommandLine { .. } => " An operator of the registry did this.".into(),
         // The reader, or what the sentence says already.
-        Actor::Caller { .. } | Actor::System => "",
+        Actor::Caller { .. } | Actor::System => "".into(),
     }
 }
 
 /// The one sentence for a right password that is known from a breach: of what the registry
 /// noted, did and answered then.
 pub(super) fn breached(events: &[&AuditEvent]) -> Option<String> {
-    let is_there = |kind| events.iter().any(|event| event.kind == kind);
-    let refused = events
-        .iter()
-        .find(|event| event.kind == EventKind::RequestRefused)?;
-    let is_mailed = events
-        .iter()
-        .any(|event| event.kind == EventKind::MailRequested && event.detail["mail"] == BREACH_MAIL);
+    let is_there = |kind| events.iter().any(|event| event.kind() == kind);
+    let refused = events.iter().find_map(|event| match &event.detail {
+        Detail::RequestRefused { action, .. } => Some(action),
+        _ => None,
+    })?;
+    let is_mailed = events.iter().any(|event| match &event.detail {
+        Detail::MailRequested { what } => what.mail() == Some(MailKind::PasswordBreached),
+        _ => false,
+    });
     let is_disabled = is_there(EventKind::PasswordDisabled);
     if !is_there(EventKind::PasswordBreached) && !(is_disabled && is_mailed) {
         return None;
@@ -91,22 +92,13 @@ pub(super) fn breached(events: &[&AuditEvent]) -> Option<String> {
     };
     Some(format!(
         "The correct password was used for {}, but it is known from a breach of another service: {then}.",
-        doing(&refused.detail)
+        doing(refused.known())
     ))
 }
 
 /// Every kind is named, so that a new one is thought of here.
 fn told_of_reader(event: &AuditEvent, names: &Names) -> Option<Told> {
-    use EventKind::*;
-    let detail = &event.detail;
-    let word = |key: &str| detail[key].as_str().unwrap_or_default();
-    let quoted = |key: &str| {
-        detail[key]
-            .as_str()
-            .filter(|text| !text.is_empty())
-            .map(|text| format!(" “{text}”"))
-            .unwrap_or_default()
-    };
+    use Detail::*;
     let project = || {
         event
             .project
@@ -116,247 +108,308 @@ fn told_of_reader(event: &AuditEvent, names: &Names) -> Option<Told> {
                 |name| format!("the project {name}"),
             )
     };
-    match event.kind {
-        AccountCreated => calm("The account was created."),
-        AccountDisabled => alarming("The account was disabled: its credentials no longer work."),
+    match &event.detail {
+        AccountCreated { .. } => calm("The account was created."),
+        AccountDisabled { .. } => {
+            alarming("The account was disabled: its credentials no longer work.")
+        }
         AccountEnabled => calm("The account was enabled again."),
-        AccountDeleted => alarming("The account was deleted."),
-        AccountSecured => alarming(
+        AccountDeleted { .. } => alarming("The account was deleted."),
+        AccountSecured { .. } => alarming(
             "“This wasn’t me”: every session was ended, every API token revoked and the password disabled.",
         ),
-        PasswordSet => calm("A new password was set."),
-        PasswordReset => alarming("A new password was set with a link sent by email."),
-        PasswordResetRequested => calm("A link to set a new password was requested."),
+        PasswordSet { .. } => calm("A new password was set."),
+        PasswordReset { .. } => alarming("A new password was set with a link sent by email."),
+        PasswordResetRequested { .. } => calm("A link to set a new password was requested."),
         PasswordRehashed => None,
-        PasswordDisabled => {
+        PasswordDisabled { .. } => {
             alarming("The password was disabled: set a new one with a link sent by email.")
         }
-        PasswordBreached => {
+        PasswordBreached { .. } => {
             alarming("The password was found in a known breach of another service.")
         }
-        BreachCheckUnavailable => calm(
+        BreachCheckUnavailable { .. } => calm(
             "The password could not be checked against known breaches; it will be checked at the next login.",
         ),
-        RegistrationRequested => {
+        RegistrationRequested { .. } => {
             calm("Someone tried to register with an email address of this account.")
         }
-        RegistrationDiscarded => {
+        RegistrationDiscarded { .. } => {
             calm("A registration was discarded by the owner of its email address.")
         }
-        TotpEnrolled => calm("A one-time password app was added as a second factor."),
+        TotpEnrolled { .. } => calm("A one-time password app was added as a second factor."),
         TotpRemoved => alarming("The one-time password app was removed."),
-        RecoveryCodesGenerated => {
+        RecoveryCodesGenerated { .. } => {
             calm("New recovery codes were generated; earlier ones stopped working.")
         }
-        RecoveryCodesConfirmed => {
+        RecoveryCodesConfirmed { .. } => {
             calm("A recovery code was entered to confirm that the codes were saved.")
         }
-        RecoveryCodeUsed => alarming("A recovery code was used."),
-        KeyEnrolled => calm(format!(
+        RecoveryCodeUsed { .. } => alarming("A recovery code was used."),
+        KeyEnrolled { name, kind, .. } => calm(format!(
             "The {}{} was added.",
-            key_in_words(word("kind")),
-            quoted("name")
+            key_in_words(kind.known()),
+            quoted(name)
         )),
-        KeyRenamed => calm(format!(
+        KeyRenamed { name, .. } => calm(format!(
             "A security key or passkey was renamed to{}.",
-            quoted("name")
+            quoted(name)
         )),
-        KeyRemoved => alarming(format!(
+        KeyRemoved { name, .. } => alarming(format!(
             "The {}{} was removed.",
-            key_in_words(word("kind")),
-            quoted("name")
+            key_in_words(None),
+            quoted(name)
         )),
-        EmailAdded => calm(format!("The email address {} was added.", word("address"))),
-        EmailVerified => calm(format!(
-            "The email address {} was verified.",
-            word("address")
+        EmailAdded { address } => calm(format!("The email address {address} was added.")),
+        EmailVerified { address } => calm(format!("The email address {address} was verified.")),
+        EmailPromoted { address, .. } => alarming(format!(
+            "The email address {address} became the primary one."
         )),
-        EmailPromoted => alarming(format!(
-            "The email address {} became the primary one.",
-            word("address")
+        EmailConverted { before, address } => calm(format!(
+            "The email address {before} is now written {address}, as mail servers write it."
         )),
-        EmailConverted => calm(format!(
-            "The email address {} is now written {}, as mail servers write it.",
-            word("before"),
-            word("address")
-        )),
-        EmailRemoved => calm(format!(
-            "The email address {} was removed.",
-            word("address")
-        )),
-        StaffGranted => calm("The account was added to the registry's staff."),
+        EmailRemoved { address, .. } => calm(format!("The email address {address} was removed.")),
+        StaffGranted { .. } => calm("The account was added to the registry's staff."),
         StaffRevoked => calm("The account was removed from the registry's staff."),
-        DeviceUnrecognized if word("kind") == "command-line" => alarming(
+        DeviceUnrecognized { kind, .. } if *kind == DeviceKind::CommandLine => alarming(
             "Someone sent the password and a correct code from an unknown command line; we asked you by email whether it was you.",
         ),
-        DeviceUnrecognized => alarming(
+        DeviceUnrecognized { .. } => alarming(
             "Someone with the password tried to log in from an unknown browser; we asked you by email whether it was you.",
         ),
-        DeviceConfirmed if word("kind") == "command-line" => {
+        DeviceConfirmed { kind } if *kind == DeviceKind::CommandLine => {
             calm("A new command line was confirmed by email.")
         }
-        DeviceConfirmed => calm("A new browser was confirmed by email."),
-        DeviceForgotten => calm(match (word("kind"), word("host")) {
-            ("command-line", "") => {
-                "A command line was forgotten: it has to be confirmed by email again.".to_owned()
-            }
-            ("command-line", host) => format!(
+        DeviceConfirmed { .. } => calm("A new browser was confirmed by email."),
+        DeviceForgotten { kind, host } => calm(match (kind.known(), host) {
+            (Some(DeviceKind::CommandLine), Some(host)) if !host.is_empty() => format!(
                 "The command line on {host} was forgotten: it has to be confirmed by email again."
             ),
+            (Some(DeviceKind::CommandLine), _) => {
+                "A command line was forgotten: it has to be confirmed by email again.".to_owned()
+            }
             _ => "A browser was forgotten: it has to be confirmed by email again.".to_owned(),
         }),
-        SessionStarted => calm(logged_in(
-            word("method"),
-            factor(word("second-factor")),
-            word("device") == "new",
+        SessionStarted {
+            method,
+            second_factor,
+            device,
+            ..
+        } => calm(logged_in(
+            method.known(),
+            second_factor.as_ref().and_then(Word::known),
+            *device == LoginDevice::New,
         )),
-        SessionSteppedUp => calm(match factor(word("method")) {
-            Some(factor) => format!(
+        SessionSteppedUp { method, .. } => calm(match method.known() {
+            Some(ConfirmedBy::Factor(factor)) => format!(
                 "The second factor was confirmed again in a session, with {}.",
                 factor_in_words(factor)
             ),
-            None => "The password was confirmed again in a session.".to_owned(),
+            Some(ConfirmedBy::Password) | None => {
+                "The password was confirmed again in a session.".to_owned()
+            }
         }),
-        SessionEnded => calm(match detail["sessions"].as_u64() {
-            Some(1) => "Another session was ended.".to_owned(),
-            Some(sessions) => format!("{sessions} sessions were ended."),
-            None if detail["own"] == true => "You logged out.".to_owned(),
-            None => "A session was ended.".to_owned(),
+        SessionEnded { which } => calm(match which {
+            EndedSessions::AllBut { sessions: 1, .. } => "Another session was ended.".to_owned(),
+            EndedSessions::AllBut { sessions, .. } => format!("{sessions} sessions were ended."),
+            EndedSessions::One { own: true, .. } => "You logged out.".to_owned(),
+            EndedSessions::One { own: false, .. } | EndedSessions::Replaced { .. } => {
+                "A session was ended.".to_owned()
+            }
         }),
-        RecoveryStarted => alarming(
+        RecoveryStarted { .. } => alarming(
             "The registry's staff started to recover the account; the link in the mail about it stops the recovery.",
         ),
-        RecoveryCancelled => calm("The recovery of the account was stopped."),
-        RecoveryCompleted => alarming(
+        RecoveryCancelled { .. } => calm("The recovery of the account was stopped."),
+        RecoveryCompleted { .. } => alarming(
             "The account was recovered: its second factors were removed, and a link for a new password was sent by email.",
         ),
-        MailRequested => calm(match word("mail") {
-            "email-verify" => format!(
-                "A mail with a link to verify the address was sent to {}.",
-                word("address")
-            ),
-            BREACH_MAIL => {
+        MailRequested { what } => calm(match (what.mail(), what) {
+            (Some(MailKind::EmailVerify), RequestedMail::To { address, .. }) => {
+                format!("A mail with a link to verify the address was sent to {address}.")
+            }
+            (Some(MailKind::PasswordBreached), _) => {
                 "A mail was sent: the password is known from a breach of another service."
                     .to_owned()
             }
             _ => "A mail was sent to an address of this account.".to_owned(),
         }),
-        MailFailed => alarming("A mail to an address of this account could not be delivered."),
-        AuthenticationSucceeded => authenticated(event, names),
-        AuthenticationFailed => failed(event, names),
-        AuthenticationSetAside => set_aside(event, names),
-        RequestRefused => refused(event, names),
-        TokenCreated => calm(format!(
-            "The API token{} was created.",
-            quoted("description")
-        )),
-        TokenRevoked => calm(format!(
-            "The API token{} was revoked.",
-            quoted("description")
-        )),
-        RoleGranted => calm(format!(
-            "You were given the role {} in {}.",
-            word("after"),
+        MailFailed { .. } => {
+            alarming("A mail to an address of this account could not be delivered.")
+        }
+        AuthenticationSucceeded {
+            method,
+            second_factor,
+            action,
+            ..
+        } => {
+            let used = || token(event, names);
+            authenticated(method.known(), second_factor, doing(action.known()), used)
+        }
+        AuthenticationFailed {
+            method,
+            second_factor,
+            reason,
+            action,
+            ..
+        } => match method.known() {
+            Some(CredentialKind::ApiToken) => {
+                token_failed(&token(event, names), reason, doing(action.known()))
+            }
+            Some(
+                CredentialKind::None
+                | CredentialKind::Session
+                | CredentialKind::BasicPassword
+                | CredentialKind::PublisherToken,
+            )
+            | None => {
+                let factor = second_factor.as_ref().and_then(Word::known);
+                failed(reason, factor, action.known())
+            }
+        },
+        AuthenticationSetAside {
+            method,
+            reason,
+            action,
+            ..
+        } => {
+            let sent = || token(event, names);
+            set_aside(method.known(), reason, doing(action.known()), sent)
+        }
+        RequestRefused {
+            action,
+            code,
+            message,
+            requires,
+            credential,
+            ..
+        } => {
+            let doing = doing(action.known());
+            match credential.known() {
+                Some(
+                    CredentialKind::Session | CredentialKind::None | CredentialKind::PublisherToken,
+                )
+                | None => calm(match demand(requires, code) {
+                    Some(demand) => format!("You were asked to {demand} before {doing}."),
+                    None => format!(
+                        "The rules of the registry did not allow {doing}{}",
+                        because(message)
+                    ),
+                }),
+                // A token where policies do not want it is what its owner must hear of: it may
+                // be in other hands.
+                Some(CredentialKind::ApiToken) => alarming(format!(
+                    "{} was used for {doing}, which was refused{}",
+                    token(event, names),
+                    because(message)
+                )),
+                Some(CredentialKind::BasicPassword) => alarming(format!(
+                    "User name and password were used for {doing}, which was refused{}",
+                    because(message)
+                )),
+            }
+        }
+        TokenCreated { description, .. } => {
+            calm(format!("The API token{} was created.", quoted(description)))
+        }
+        TokenRevoked { description, .. } => {
+            calm(format!("The API token{} was revoked.", quoted(description)))
+        }
+        RoleGranted { after, .. } => {
+            calm(format!("You were given the role {after} in {}.", project()))
+        }
+        RoleRevoked { before, .. } => calm(format!(
+            "You no longer have the role {before} in {}.",
             project()
         )),
-        RoleRevoked => calm(format!(
-            "You no longer have the role {} in {}.",
-            word("before"),
-            project()
-        )),
-        ProjectCreated => calm(format!("You created {}.", project())),
-        ProjectConfigured => calm(format!("You changed the settings of {}.", project())),
-        ProjectStatusChanged => calm(format!("You set {} to {}.", project(), word("after"))),
-        FileUploaded => calm(format!(
-            "{} was uploaded to {}{}.",
-            word("file"),
+        ProjectCreated { .. } => calm(format!("You created {}.", project())),
+        ProjectConfigured { .. } => calm(format!("You changed the settings of {}.", project())),
+        ProjectStatusChanged { after, .. } => calm(format!("You set {} to {after}.", project())),
+        FileUploaded { file, .. } => calm(format!(
+            "{file} was uploaded to {}{}.",
             project(),
             by_token(event, names)
         )),
-        FileStaged => calm(format!(
-            "{} was uploaded to {}{} and waits to be published.",
-            word("file"),
+        FileStaged { file, .. } => calm(format!(
+            "{file} was uploaded to {}{} and waits to be published.",
             project(),
             by_token(event, names)
         )),
-        ReleasePublished => calm(format!(
-            "You published the release {} of {}.",
-            word("version"),
+        ReleasePublished { version, .. } => calm(format!(
+            "You published the release {version} of {}.",
             project()
         )),
-        ReleaseRejected => calm(format!(
-            "You rejected the release {} of {}.",
-            word("version"),
+        ReleaseRejected { version, .. } => calm(format!(
+            "You rejected the release {version} of {}.",
             project()
         )),
-        ReleaseYanked => calm(format!(
-            "You yanked the release {} of {}.",
-            word("version"),
+        ReleaseYanked { version, .. } => calm(format!(
+            "You yanked the release {version} of {}.",
             project()
         )),
-        ReleaseUnyanked => calm(format!(
-            "You took back the yank of the release {} of {}.",
-            word("version"),
+        ReleaseUnyanked { version, .. } => calm(format!(
+            "You took back the yank of the release {version} of {}.",
             project()
         )),
-        ReleaseDeleted => calm(format!(
-            "You deleted the release {} of {}.",
-            word("version"),
+        ReleaseDeleted { version, .. } => calm(format!(
+            "You deleted the release {version} of {}.",
             project()
         )),
-        FileDeleted => calm(format!(
-            "You deleted a file of the release {} of {}.",
-            word("version"),
+        FileDeleted { version, .. } => calm(format!(
+            "You deleted a file of the release {version} of {}.",
             project()
         )),
-        ProjectDeleted => calm(format!("You deleted {}.", project())),
-        PolicySetAdded => calm("You added a policy set."),
-        PolicySetActivated => calm("You activated a policy set."),
-        PolicySetRolledBack => calm("You rolled the policy set back."),
+        ProjectDeleted { .. } => calm(format!("You deleted {}.", project())),
+        PolicySetAdded { .. } => calm("You added a policy set."),
+        PolicySetActivated { .. } => calm("You activated a policy set."),
+        PolicySetRolledBack { .. } => calm("You rolled the policy set back."),
         PolicyModuleAdded => calm("You added a policy module."),
-        RefusalsCounted
-        | DecisionsCounted
-        | AuthenticationsCounted
-        | PolicySetFailed
-        | OrphansSwept => None,
+        RefusalsCounted { .. }
+        | DecisionsCounted { .. }
+        | AuthenticationsCounted { .. }
+        | PolicySetFailed { .. }
+        | OrphansSwept { .. } => None,
     }
 }
 
 /// What the reader did to somebody else.
 fn told_of_another(event: &AuditEvent, names: &Names) -> Option<Told> {
-    let word = |key: &str| event.detail[key].as_str().unwrap_or_default();
     let project = || {
         event
             .project
             .and_then(|id| names.projects.get(&id))
             .map_or("a project", String::as_str)
     };
-    match event.kind {
-        EventKind::RoleGranted => calm(format!(
-            "You gave {} the role {} in {}.",
-            word("user"),
-            word("after"),
+    match &event.detail {
+        Detail::RoleGranted { user, after, .. } => calm(format!(
+            "You gave {user} the role {after} in {}.",
             project()
         )),
-        EventKind::RoleRevoked => calm(format!(
-            "You removed the role {} in {} from {}.",
-            word("before"),
-            project(),
-            word("user")
+        Detail::RoleRevoked { user, before } => calm(format!(
+            "You removed the role {before} in {} from {user}.",
+            project()
         )),
-        EventKind::AccountDisabled => calm("You disabled another account."),
-        EventKind::AccountEnabled => calm("You enabled another account."),
-        EventKind::StaffGranted => calm("You added another account to the registry's staff."),
-        EventKind::StaffRevoked => calm("You removed another account from the registry's staff."),
-        EventKind::RecoveryStarted => calm("You started the recovery of another account."),
-        EventKind::RecoveryCancelled => calm("You stopped the recovery of another account."),
+        Detail::AccountDisabled { .. } => calm("You disabled another account."),
+        Detail::AccountEnabled => calm("You enabled another account."),
+        Detail::StaffGranted { .. } => calm("You added another account to the registry's staff."),
+        Detail::StaffRevoked => calm("You removed another account from the registry's staff."),
+        Detail::RecoveryStarted { .. } => calm("You started the recovery of another account."),
+        Detail::RecoveryCancelled { .. } => calm("You stopped the recovery of another account."),
         _ => None,
     }
 }
 
-fn logged_in(method: &str, factor: Option<Factor>, is_new: bool) -> String {
+/// Behind a noun; nothing where there is no name.
+fn quoted(name: &str) -> String {
+    match name {
+        "" => String::new(),
+        name => format!(" “{name}”"),
+    }
+}
+
+fn logged_in(method: Option<LoginMethod>, factor: Option<Factor>, is_new: bool) -> String {
     let how = match (method, factor) {
-        ("passkey", _) => "by a passkey".to_owned(),
+        (Some(LoginMethod::Passkey), _) => "by a passkey".to_owned(),
         (_, Some(factor)) => format!("by password and {}", factor_in_words(factor)),
         (_, None) => "by password alone".to_owned(),
     };
@@ -364,67 +417,45 @@ fn logged_in(method: &str, factor: Option<Factor>, is_new: bool) -> String {
     format!("You logged in {how}{place}.")
 }
 
-fn authenticated(event: &AuditEvent, names: &Names) -> Option<Told> {
-    let doing = doing(&event.detail);
-    let method = event.detail["method"]
-        .as_str()
-        .and_then(CredentialKind::from_word);
-    match (method, event.detail["second-factor"].as_str()) {
-        (Some(CredentialKind::ApiToken), _) => {
-            calm(format!("{} was used for {doing}.", token(event, names)))
-        }
+fn authenticated(
+    method: Option<CredentialKind>,
+    second: &SecondStep,
+    doing: &str,
+    token: impl FnOnce() -> String,
+) -> Option<Told> {
+    match (method, second) {
+        (Some(CredentialKind::ApiToken), _) => calm(format!("{} was used for {doing}.", token())),
         (Some(CredentialKind::BasicPassword), _) => {
             calm(format!("User name and password were used for {doing}."))
         }
-        (_, Some("pending")) => {
+        (_, SecondStep::Pending) => {
             calm("The correct password was entered; the second factor was requested.")
         }
-        (_, Some(word)) => match factor(word) {
-            Some(factor) => calm(format!(
-                "Password and {} were used for {doing}.",
-                factor_in_words(factor)
-            )),
-            None => calm(format!("The password was used for {doing}.")),
-        },
-        (_, None) => calm(format!("The password was used for {doing}.")),
+        (_, SecondStep::Proven(Word::Known(factor))) => calm(format!(
+            "Password and {} were used for {doing}.",
+            factor_in_words(*factor)
+        )),
+        (_, SecondStep::Proven(Word::Other(_)) | SecondStep::None) => {
+            calm(format!("The password was used for {doing}."))
+        }
     }
 }
 
-fn failed(event: &AuditEvent, names: &Names) -> Option<Told> {
-    let doing = doing(&event.detail);
-    let reason = event.detail["reason"].as_str().unwrap_or_default();
-    match event.detail["method"]
-        .as_str()
-        .and_then(CredentialKind::from_word)
-    {
-        Some(CredentialKind::ApiToken) => {
-            return alarming(match reason {
-                "revoked-token" => format!(
-                    "{}, which was revoked, was used for {doing}.",
-                    token(event, names)
-                ),
-                "disabled-user" => format!(
-                    "{} was used for {doing} while the account was disabled.",
-                    token(event, names)
-                ),
-                "invalid-caveat" => format!(
-                    "{} was used for {doing}, with a restriction that cannot be read; it was not accepted.",
-                    token(event, names)
-                ),
-                _ => format!(
-                    "{} was used for {doing} and not accepted.",
-                    token(event, names)
-                ),
-            });
+fn token_failed(token: &str, reason: &str, doing: &str) -> Option<Told> {
+    alarming(match reason {
+        "revoked-token" => format!("{token}, which was revoked, was used for {doing}."),
+        "disabled-user" => {
+            format!("{token} was used for {doing} while the account was disabled.")
         }
-        Some(
-            CredentialKind::None
-            | CredentialKind::Session
-            | CredentialKind::BasicPassword
-            | CredentialKind::PublisherToken,
-        )
-        | None => {}
-    }
+        "invalid-caveat" => format!(
+            "{token} was used for {doing}, with a restriction that cannot be read; it was not accepted."
+        ),
+        _ => format!("{token} was used for {doing} and not accepted."),
+    })
+}
+
+fn failed(reason: &str, factor: Option<Factor>, action: Option<Action>) -> Option<Told> {
+    let doing = doing(action);
     match reason {
         // Pages that were left open, not attempts of anybody.
         "login-finished-before" | "account-changed" | "no-pending-login" => {
@@ -439,7 +470,7 @@ fn failed(event: &AuditEvent, names: &Names) -> Option<Told> {
         )),
         // Programs repeat themselves: what reads the index so is a machine's settings, not an attack.
         "password-not-accepted" => {
-            let uploads = event.detail["action"] == Action::FileUpload.as_str();
+            let uploads = action == Some(Action::FileUpload);
             let to_do = if uploads {
                 "to upload".to_owned()
             } else {
@@ -485,62 +516,60 @@ fn failed(event: &AuditEvent, names: &Names) -> Option<Told> {
         "busy" | "unavailable" => calm(format!(
             "Because of a fault of the registry, {doing} failed."
         )),
-        _ => alarming(
-            match event.detail["second-factor"].as_str().and_then(factor) {
-                Some(Factor::Webauthn) => match reason {
-                    "no-keys" | "key-unknown" | "key-of-another-user" => format!(
-                        "A security key or passkey that is none of this account was used for {doing}."
-                    ),
-                    "key-challenge-unknown" | "key-wrong-challenge" => format!(
-                        "A security key or passkey was used too late, or twice, for {doing}."
-                    ),
-                    "key-wrong-origin"
-                    | "key-challenge-elsewhere"
-                    | "key-cross-origin"
-                    | "key-wrong-registry" => {
-                        format!(
-                            "A security key or passkey was used for {doing}, but on another site or in another browser than where it was asked for."
-                        )
-                    }
-                    "key-is-no-passkey" => {
-                        format!("A security key that is no passkey was used for {doing}.")
-                    }
-                    _ => format!("A security key or passkey was not accepted for {doing}."),
-                },
-                Some(Factor::RecoveryCode) => {
-                    format!("A wrong recovery code was used for {doing}.")
+        _ => alarming(match factor {
+            Some(Factor::Webauthn) => match reason {
+                "no-keys" | "key-unknown" | "key-of-another-user" => format!(
+                    "A security key or passkey that is none of this account was used for {doing}."
+                ),
+                "key-challenge-unknown" | "key-wrong-challenge" => {
+                    format!("A security key or passkey was used too late, or twice, for {doing}.")
                 }
-                Some(Factor::Totp) => format!("A wrong one-time code was used for {doing}."),
-                None if reason == "wrong-code" => {
-                    format!("A wrong one-time code was used for {doing}.")
+                "key-wrong-origin"
+                | "key-challenge-elsewhere"
+                | "key-cross-origin"
+                | "key-wrong-registry" => {
+                    format!(
+                        "A security key or passkey was used for {doing}, but on another site or in another browser than where it was asked for."
+                    )
                 }
-                None => format!("Someone failed at {doing}."),
+                "key-is-no-passkey" => {
+                    format!("A security key that is no passkey was used for {doing}.")
+                }
+                _ => format!("A security key or passkey was not accepted for {doing}."),
             },
-        ),
+            Some(Factor::RecoveryCode) => {
+                format!("A wrong recovery code was used for {doing}.")
+            }
+            Some(Factor::Totp) => format!("A wrong one-time code was used for {doing}."),
+            None if reason == "wrong-code" => {
+                format!("A wrong one-time code was used for {doing}.")
+            }
+            None => format!("Someone failed at {doing}."),
+        }),
     }
 }
 
 /// What came with a read that anybody may make, and made no difference to it.
-fn set_aside(event: &AuditEvent, names: &Names) -> Option<Told> {
-    let doing = doing(&event.detail);
-    match event.detail["method"]
-        .as_str()
-        .and_then(CredentialKind::from_word)
-    {
-        Some(CredentialKind::ApiToken) => match event.detail["reason"].as_str().unwrap_or_default()
-        {
+fn set_aside(
+    method: Option<CredentialKind>,
+    reason: &str,
+    doing: &str,
+    token: impl FnOnce() -> String,
+) -> Option<Told> {
+    match method {
+        Some(CredentialKind::ApiToken) => match reason {
             // Who else has it, may try it elsewhere.
             "revoked-token" => alarming(format!(
                 "{}, which was revoked, was sent for {doing}, which needs no token.",
-                token(event, names)
+                token()
             )),
             "disabled-user" => alarming(format!(
                 "{} was sent for {doing}, which needs no token, while the account was disabled.",
-                token(event, names)
+                token()
             )),
             _ => calm(format!(
                 "{} was sent for {doing}, which needs no token.",
-                token(event, names)
+                token()
             )),
         },
         Some(CredentialKind::BasicPassword) => calm(format!(
@@ -554,48 +583,24 @@ fn set_aside(event: &AuditEvent, names: &Names) -> Option<Told> {
     }
 }
 
-/// A token where policies do not want it is what its owner must hear of: it may be in other
-/// hands.
-fn refused(event: &AuditEvent, names: &Names) -> Option<Told> {
-    let doing = doing(&event.detail);
-    // In the words that the one who was refused read, too; none in old events.
-    let why = event.detail["message"]
-        .as_str()
-        .filter(|message| !message.is_empty())
-        .map_or_else(|| ".".to_owned(), |message| format!(": {message}"));
-    match event.detail["credential"]
-        .as_str()
-        .and_then(CredentialKind::from_word)
-    {
-        Some(CredentialKind::ApiToken) => alarming(format!(
-            "{} was used for {doing}, which was refused{why}",
-            token(event, names)
-        )),
-        Some(CredentialKind::BasicPassword) => alarming(format!(
-            "User name and password were used for {doing}, which was refused{why}"
-        )),
-        Some(CredentialKind::Session | CredentialKind::None | CredentialKind::PublisherToken)
-        | None => calm(match demand(&event.detail) {
-            Some(demand) => format!("You were asked to {demand} before {doing}."),
-            None => format!("The rules of the registry did not allow {doing}{why}"),
-        }),
+/// In the words that the one who was refused read, too; none in old events.
+fn because(message: &str) -> String {
+    match message {
+        "" => ".".to_owned(),
+        message => format!(": {message}"),
     }
 }
 
 /// What has to be done first, where something can be.
-fn demand(detail: &serde_json::Value) -> Option<&'static str> {
-    let demanded: Vec<&str> = detail["requires"]
-        .as_array()
-        .map(|words| words.iter().filter_map(|word| word.as_str()).collect())
-        .unwrap_or_default();
-    let demands = |word: &str| demanded.contains(&word);
-    if demands("enrolled-second-factor") {
+fn demand(requires: &[Word<Demand>], code: &str) -> Option<&'static str> {
+    let demands = |demand: Demand| requires.iter().any(|word| *word == demand);
+    if demands(Demand::EnrolledSecondFactor) {
         Some("add a second factor")
-    } else if demands("verified-email") {
+    } else if demands(Demand::VerifiedEmail) {
         Some("verify an email address")
-    } else if demands("second-factor-within") || detail["code"] == "recent-second-factor-required" {
+    } else if demands(Demand::SecondFactorWithin) || code == "recent-second-factor-required" {
         Some("confirm your second factor again")
-    } else if demands("password-within") || detail["code"] == "recent-password-required" {
+    } else if demands(Demand::PasswordWithin) || code == "recent-password-required" {
         Some("enter your password again")
     } else {
         None
@@ -616,10 +621,6 @@ fn by_token(event: &AuditEvent, names: &Names) -> String {
     }
 }
 
-fn factor(word: &str) -> Option<Factor> {
-    Factor::from_word(word)
-}
-
 fn factor_in_words(factor: Factor) -> &'static str {
     match factor {
         Factor::Totp => "a one-time code",
@@ -628,20 +629,17 @@ fn factor_in_words(factor: Factor) -> &'static str {
     }
 }
 
-fn key_in_words(kind: &str) -> &'static str {
+fn key_in_words(kind: Option<KeyKind>) -> &'static str {
     match kind {
-        "passkey" => "passkey",
-        "security-key" => "security key",
-        _ => "security key or passkey",
+        Some(KeyKind::Passkey) => "passkey",
+        Some(KeyKind::SecurityKey) => "security key",
+        None => "security key or passkey",
     }
 }
 
 /// What was attempted, as a noun.
-fn doing(detail: &serde_json::Value) -> &'static str {
-    detail["action"]
-        .as_str()
-        .and_then(|text| text.parse::<Action>().ok())
-        .map_or("an action", Action::doing)
+fn doing(action: Option<Action>) -> &'static str {
+    action.map_or("an action", Action::doing)
 }
 
 #[cfg(test)]
@@ -658,14 +656,17 @@ mod tests {
             remote_address: "192.0.2.1".into(),
             user_agent: "test".into(),
         };
-        AuditEvent {
-            at: Timestamp(0),
-            kind,
-            actor,
-            user: Some(user),
-            project: None,
-            decision: None,
-            detail,
+        AuditEvent::new(Timestamp(0), actor, Detail::read(kind, &detail)).about(user)
+    }
+
+    fn publisher() -> Actor {
+        Actor::Publisher {
+            publisher: uuid::Uuid::nil(),
+            provider: "github".into(),
+            subject: "repository=ana/sample workflow=release.yml".into(),
+            token: None,
+            remote_address: "192.0.2.1".into(),
+            user_agent: "twine".into(),
         }
     }
 
@@ -846,6 +847,10 @@ mod tests {
                 system_user: "root".into()
             })
             .ends_with("An operator of the registry did this.")
+        );
+        assert_eq!(
+            by(publisher()),
+            " A trusted publisher did this: repository=ana/sample workflow=release.yml of github."
         );
         assert_eq!(by(caller(Some(user))), by(caller(None)));
     }

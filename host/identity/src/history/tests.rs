@@ -1,4 +1,4 @@
-use model::audit::{Actor, AuditEvent, EventKind};
+use model::audit::{Actor, AuditEvent, Detail, EventKind};
 use model::{ProjectId, Timestamp, TokenId, UserId};
 use storage::audit::AuditRow;
 
@@ -15,16 +15,14 @@ fn row(kind: EventKind, stored: serde_json::Value) -> AuditRow {
         remote_address: "192.0.2.1".into(),
         user_agent: "twine".into(),
     };
-    let event = AuditEvent {
-        at: Timestamp(0),
-        kind,
-        actor,
-        user: None,
-        project: Some(PROJECT.parse().unwrap()),
-        decision: None,
-        detail: stored,
-    };
-    AuditRow { sequence: 1, event }
+    let project: ProjectId = PROJECT.parse().unwrap();
+    let event =
+        AuditEvent::new(Timestamp(0), actor, Detail::read(kind, &stored)).in_project(project);
+    AuditRow {
+        sequence: 1,
+        event,
+        stored,
+    }
 }
 
 /// One line for each line of the list: what its subject reads, and what is said of it to whoever

@@ -14,12 +14,12 @@ use identity::{
     NewTokenScope, NotProven, PasswordHashing, PersonalProof, Presented, ReadAccount,
     RequestContext, Secret, SetPassword, StartedSession, UnspentCode,
 };
-use model::audit::{Actor, AuditEvent, EventKind};
+use model::audit::{Actor, AuditEvent, Detail, EventKind};
 use model::time::ManualClock;
-use model::{Action, Caller, Clock, Timestamp, UserId, UserName};
+use model::{Action, Caller, Clock, DecisionId, Timestamp, UserId, UserName};
 use sha2::{Digest, Sha256};
 use storage::Storage;
-use storage::audit::AuditFilter;
+use storage::audit::{AuditFilter, AuditRow};
 
 pub(crate) const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 pub(crate) const PASSWORD: &str = "correct horse";
@@ -383,15 +383,11 @@ impl Fixture {
                         .await
                         .unwrap()
                 );
-                let event = AuditEvent {
-                    at: self.clock.now(),
-                    kind: EventKind::DeviceConfirmed,
-                    actor: Actor::System,
-                    user: Some(user),
-                    project: None,
-                    decision: None,
-                    detail: serde_json::json!({}),
-                };
+                let event = AuditEvent::of_server(
+                    self.clock.now(),
+                    Detail::read(EventKind::DeviceConfirmed, &serde_json::json!({})),
+                )
+                .about(Some(user));
                 unit.commit(&event).await.unwrap();
                 self.command_lines
                     .lock()
@@ -479,7 +475,7 @@ impl Fixture {
     }
 
     /// Every event, oldest first.
-    pub(crate) async fn events(&self) -> Vec<AuditEvent> {
+    pub(crate) async fn events(&self) -> Vec<Recorded> {
         // What nobody waits for is there, too.
         self.gate.recorder().flush().await;
         let rows = self
@@ -487,7 +483,7 @@ impl Fixture {
             .events(&AuditFilter::default(), None, 1000)
             .await
             .unwrap();
-        rows.into_iter().rev().map(|row| row.event).collect()
+        rows.into_iter().rev().map(Recorded::from).collect()
     }
 
     /// Why the last authentication failed, as the audit log has it.
@@ -499,6 +495,28 @@ impl Fixture {
             .find(|event| event.kind == EventKind::AuthenticationFailed)
             .expect("an authentication failed");
         event.detail["reason"].as_str().unwrap().to_owned()
+    }
+}
+
+/// An event as the database has it.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Recorded {
+    pub(crate) kind: EventKind,
+    pub(crate) actor: Actor,
+    pub(crate) user: Option<UserId>,
+    pub(crate) decision: Option<DecisionId>,
+    pub(crate) detail: serde_json::Value,
+}
+
+impl From<AuditRow> for Recorded {
+    fn from(row: AuditRow) -> Self {
+        Self {
+            kind: row.event.kind(),
+            actor: row.event.actor,
+            user: row.event.user,
+            decision: row.event.decision,
+            detail: row.stored,
+        }
     }
 }
 

@@ -2,7 +2,7 @@ use identity::{
     Account, EndSessions, History, HistoryEntry, ListTokens, NewTokenScope, Presented, ReadHistory,
     RequestContext, Secret,
 };
-use model::audit::{Actor, AuditEvent, EventKind};
+use model::audit::{Actor, AuditEvent, Detail, EventKind};
 use model::{Action, DecisionId, UserId};
 use serde_json::{Value, json};
 
@@ -50,11 +50,10 @@ impl Fixture {
             user_agent: "test".into(),
         };
         let event = AuditEvent {
-            kind,
             actor,
             user: Some(user),
             decision: Some(decision),
-            detail,
+            detail: Detail::read(kind, &detail),
             ..self.some_event()
         };
         self.storage.record_event(&event).await.unwrap();
@@ -264,7 +263,7 @@ async fn where_another_person_was_is_not_told() {
     let fixture = Fixture::new().await;
     let [ana, staff] = [fixture.user("ana").await, fixture.user("boss").await];
     let event = model::audit::AuditEvent {
-        kind: model::audit::EventKind::RecoveryStarted,
+        detail: Detail::read(EventKind::RecoveryStarted, &json!({})),
         actor: model::audit::Actor::Caller {
             user: Some(staff),
             token: None,

@@ -73,15 +73,13 @@ impl Fixture {
     }
 
     pub(crate) fn some_event(&self) -> model::audit::AuditEvent {
-        model::audit::AuditEvent {
-            at: self.identity_now(),
-            kind: model::audit::EventKind::SessionStarted,
-            actor: model::audit::Actor::System,
-            user: None,
-            project: None,
-            decision: None,
-            detail: serde_json::json!({}),
-        }
+        model::audit::AuditEvent::of_server(
+            self.identity_now(),
+            model::audit::Detail::read(
+                model::audit::EventKind::SessionStarted,
+                &serde_json::json!({}),
+            ),
+        )
     }
 
     fn identity_now(&self) -> model::Timestamp {

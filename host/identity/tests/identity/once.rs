@@ -198,7 +198,7 @@ async fn one_end_of_a_recovery(servers: &Servers, round: usize) {
     });
     assert_eq!(ended.await, 1);
     let about = |kind| {
-        move |event: &&model::audit::AuditEvent| event.kind == kind && event.user == Some(ana.id)
+        move |event: &&crate::fixture::Recorded| event.kind == kind && event.user == Some(ana.id)
     };
     let events = server.events().await;
     let completed = events

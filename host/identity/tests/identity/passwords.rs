@@ -45,15 +45,11 @@ async fn every_password_that_is_not_accepted_is_refused_in_the_same_words() {
         unit.disable_password(user, PasswordDisabled::Policy)
             .await
             .unwrap();
-        let event = model::audit::AuditEvent {
-            at: NOW,
-            kind: EventKind::PasswordSet,
-            actor: model::audit::Actor::System,
-            user: Some(user),
-            project: None,
-            decision: None,
-            detail: serde_json::json!({}),
-        };
+        let event = model::audit::AuditEvent::of_server(
+            NOW,
+            model::audit::Detail::read(EventKind::PasswordSet, &serde_json::json!({})),
+        )
+        .about(user);
         unit.commit(&event).await.unwrap();
     };
     disable(ben).await;

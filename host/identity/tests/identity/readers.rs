@@ -5,10 +5,10 @@ use gate::{Refusal, RefusalKind, Target, TargetFacts};
 use identity::{
     Account, InvalidAuthorization, NewTokenScope, Presented, RequestContext, RevokeToken, Secret,
 };
-use model::audit::{AuditEvent, EventKind};
+use model::audit::EventKind;
 use model::{Action, Caller, UserId};
 
-use crate::fixture::{Fixture, PASSWORD, limits};
+use crate::fixture::{Fixture, PASSWORD, Recorded, limits};
 
 const OPEN: Action = Action::IndexRead;
 const CLOSED: Action = Action::FileDownload;
@@ -97,7 +97,7 @@ impl Fixture {
         text
     }
 
-    async fn of_kind(&self, kind: EventKind) -> Vec<AuditEvent> {
+    async fn of_kind(&self, kind: EventKind) -> Vec<Recorded> {
         self.events()
             .await
             .into_iter()
@@ -106,7 +106,7 @@ impl Fixture {
     }
 
     /// The event about a name that came with a password, which nobody waits for.
-    async fn set_aside(&self, count: usize) -> Vec<AuditEvent> {
+    async fn set_aside(&self, count: usize) -> Vec<Recorded> {
         for _ in 0..1000 {
             let events = self.of_kind(EventKind::AuthenticationSetAside).await;
             if events.len() >= count {

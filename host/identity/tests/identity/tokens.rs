@@ -37,15 +37,11 @@ async fn create_project(fixture: &Fixture, name: &str, owner: Option<UserId>) ->
     if let Some(owner) = owner {
         unit.grant_role(id, owner, Role::Owner, NOW).await.unwrap();
     }
-    let event = model::audit::AuditEvent {
-        at: NOW,
-        kind: EventKind::ProjectCreated,
-        actor: model::audit::Actor::System,
-        user: None,
-        project: Some(id),
-        decision: None,
-        detail: serde_json::json!({}),
-    };
+    let event = model::audit::AuditEvent::of_server(
+        NOW,
+        model::audit::Detail::read(EventKind::ProjectCreated, &serde_json::json!({})),
+    )
+    .in_project(id);
     unit.commit(&event).await.unwrap();
     id
 }
@@ -226,9 +222,7 @@ async fn a_credential_that_is_looked_at_again_is_that_of_then() {
         unit.add_stored_caveat(first.token_id().unwrap(), caveat)
             .await
             .unwrap();
-        unit.commit(&fixture.events().await.pop().unwrap())
-            .await
-            .unwrap();
+        unit.commit(&fixture.some_event()).await.unwrap();
     };
     restrict("[1, [\"other\"]]").await;
     let caller = again().await.unwrap();
@@ -311,15 +305,11 @@ async fn a_caveat_that_is_not_understood_is_named() {
         .unwrap();
     let mut unit = fixture.storage.begin().await.unwrap();
     unit.add_stored_caveat(id, "[9999999]").await.unwrap();
-    let event = model::audit::AuditEvent {
-        at: NOW,
-        kind: EventKind::TokenCreated,
-        actor: model::audit::Actor::System,
-        user: Some(ana),
-        project: None,
-        decision: None,
-        detail: serde_json::json!({}),
-    };
+    let event = model::audit::AuditEvent::of_server(
+        NOW,
+        model::audit::Detail::read(EventKind::TokenCreated, &serde_json::json!({})),
+    )
+    .about(ana);
     unit.commit(&event).await.unwrap();
     let refusal = fixture.present_token(&token).await.unwrap_err();
     assert_eq!(
@@ -417,9 +407,7 @@ async fn a_token_of_before_without_a_record_is_what_its_text_says_first() {
             made_with_second_factor: false,
         };
         unit.create_token(&row).await.unwrap();
-        unit.commit(&fixture.events().await.pop().unwrap())
-            .await
-            .unwrap();
+        unit.commit(&fixture.some_event()).await.unwrap();
         let caveats_in_text: Vec<String> = text.iter().map(Caveat::to_json).collect();
         let presented =
             identity::tokens::mint("pypi", "pypi.example.org", id, &key, &caveats_in_text);

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::detail::EndedSessions;
 use super::*;
+use crate::caller::CredentialKind;
 
 fn lines(list: &str) -> impl Iterator<Item = (EventKind, Value)> {
     list.lines()
@@ -151,4 +152,34 @@ proptest! {
             prop_assert_eq!(Detail::read(kind, &detail.to_json()), detail);
         }
     }
+}
+
+#[test]
+fn a_publisher_acts_as_one_and_not_as_a_user() {
+    let caller = Caller {
+        credential: CredentialKind::PublisherToken,
+        principal: Principal::Publisher {
+            id: uuid::Uuid::nil(),
+            provider: "github".to_owned(),
+            claims: vec![
+                ("repository".to_owned(), "ana/sample".to_owned()),
+                ("workflow".to_owned(), "release.yml".to_owned()),
+            ],
+        },
+        ..Caller::anonymous()
+    };
+    let actor = Actor::of(&caller, "192.0.2.1".to_owned(), "twine".to_owned());
+    assert_eq!(
+        actor,
+        Actor::Publisher {
+            publisher: uuid::Uuid::nil(),
+            provider: "github".to_owned(),
+            subject: "repository=ana/sample workflow=release.yml".to_owned(),
+            token: None,
+            remote_address: "192.0.2.1".to_owned(),
+            user_agent: "twine".to_owned(),
+        }
+    );
+    assert!(actor.is_remote() && actor.user().is_none());
+    assert_eq!(actor.place(), Some(("192.0.2.1", "twine")));
 }

@@ -30,6 +30,9 @@ impl RoleChange<'_> {
             Actor::Caller { user: Some(id), .. } => {
                 storage.user(*id).await?.map(|user| user.name.to_string())
             }
+            Actor::Publisher {
+                provider, subject, ..
+            } => Some(format!("The trusted publisher {subject} of {provider}")),
             _ => None,
         };
         let actor = actor.unwrap_or_else(|| "An operator of the registry".to_owned());

@@ -10,7 +10,7 @@ use gate::package::VerifiedPackage;
 use gate::{
     Gate, GateConfig, Method, Permit, Recorder, RecorderConfig, ServerIdentity, SetPackage, Target,
 };
-use model::audit::{Actor, AuditEvent, EventKind};
+use model::audit::{Actor, AuditEvent, Detail, EventKind};
 use model::time::ManualClock;
 use model::{
     Assurance, Caller, CredentialKind, Factor, FactorUse, Factors, PasswordState, Principal,
@@ -231,15 +231,8 @@ impl Fixture {
             unit.verify_email(person.id, address, NOW).await.unwrap();
         }
         let (kind, user) = (EventKind::EmailAdded, Some(person.id));
-        let event = AuditEvent {
-            at: NOW,
-            kind,
-            actor: Actor::System,
-            user,
-            project: None,
-            decision: None,
-            detail: serde_json::json!({}),
-        };
+        let event =
+            AuditEvent::of_server(NOW, Detail::read(kind, &serde_json::json!({}))).about(user);
         unit.commit(&event).await.unwrap();
     }
 
@@ -270,15 +263,11 @@ impl Fixture {
         })
         .await
         .unwrap();
-        let event = AuditEvent {
-            at: NOW,
-            kind: EventKind::AccountCreated,
-            actor: Actor::System,
-            user: Some(id),
-            project: None,
-            decision: None,
-            detail: serde_json::json!({}),
-        };
+        let event = AuditEvent::of_server(
+            NOW,
+            Detail::read(EventKind::AccountCreated, &serde_json::json!({})),
+        )
+        .about(Some(id));
         unit.commit(&event).await.unwrap();
         Person { id, name, token }
     }

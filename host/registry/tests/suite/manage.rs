@@ -1,6 +1,6 @@
 //! Roles, settings and status.
 
-use model::audit::{Actor, AuditEvent, EventKind};
+use model::audit::{AuditEvent, Detail, EventKind};
 use model::{ProjectStatus, Role, UserName};
 use registry::index::PageFormat;
 use registry::projects::ManageError;
@@ -447,15 +447,10 @@ async fn a_token_that_is_revoked_after_the_decision_stores_nothing() {
     let storage = fixture.registry.storage();
     let mut unit = storage.begin().await.unwrap();
     unit.revoke_token(ana.token_id(), NOW).await.unwrap();
-    let event = AuditEvent {
-        at: NOW,
-        kind: EventKind::TokenRevoked,
-        actor: Actor::System,
-        user: None,
-        project: None,
-        decision: None,
-        detail: serde_json::json!({}),
-    };
+    let event = AuditEvent::of_server(
+        NOW,
+        Detail::read(EventKind::TokenRevoked, &serde_json::json!({})),
+    );
     unit.commit(&event).await.unwrap();
     for file in [File::wheel("sample", "1.1"), File::wheel("new", "1.0")] {
         let error = fixture.upload(&ana.token(), file).await.unwrap_err();

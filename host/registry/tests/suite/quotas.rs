@@ -456,7 +456,7 @@ async fn new_projects_of_one_user_are_bounded() {
     assert_eq!(limited(&fixture).await, ["project:create"]);
     let event = fixture.events(EventKind::RequestRefused).await.remove(0);
     assert_eq!(
-        (event.decision, event.detail["code"].as_str()),
+        (event.decision, event.detail.to_json()["code"].as_str()),
         (Some(refusal.decision), Some("too-many-new-projects"))
     );
     assert_eq!(

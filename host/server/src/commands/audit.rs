@@ -84,22 +84,27 @@ pub(crate) async fn run(arguments: AuditArguments, line: &CommandLine) -> anyhow
             .to_vec(),
     ];
     let mut values = Vec::with_capacity(events.len());
-    for AuditRow { sequence, event } in &events {
+    for AuditRow {
+        sequence,
+        event,
+        stored,
+    } in &events
+    {
         let by = actor(line, &event.actor).await?;
         let about = about(line, event).await?;
         rows.push(vec![
             sequence.to_string(),
             moment(event.at),
-            event.kind.to_string(),
+            event.kind().to_string(),
             printable(&by),
             about.clone(),
-            printable(&event.detail.to_string()),
+            printable(&stored.to_string()),
         ]);
         values.push(json!({
-            "sequence": sequence, "time": event.at.to_string(), "event": event.kind.as_str(), "by": by, "about": about,
-            "decision": event.decision.map(|decision| decision.to_string()), "detail": event.detail,
-            "remote-address": match &event.actor { Actor::Caller { remote_address, .. } => Some(remote_address), _ => None },
-            "user-agent": match &event.actor { Actor::Caller { user_agent, .. } => Some(user_agent), _ => None },
+            "sequence": sequence, "time": event.at.to_string(), "event": event.kind().as_str(), "by": by, "about": about,
+            "decision": event.decision.map(|decision| decision.to_string()), "detail": stored,
+            "remote-address": event.actor.place().map(|(remote_address, _)| remote_address),
+            "user-agent": event.actor.place().map(|(_, user_agent)| user_agent),
         }));
     }
     Ok(Answer::new(columns(&rows), Value::Array(values)))
@@ -132,6 +137,12 @@ pub(crate) async fn actor(line: &CommandLine, actor: &Actor) -> anyhow::Result<S
     Ok(match actor {
         Actor::System => "the server".to_owned(),
         Actor::CommandLine { system_user } => format!("{system_user} on the command line"),
+        Actor::Publisher {
+            provider,
+            subject,
+            remote_address,
+            ..
+        } => format!("the publisher {subject} of {provider} from {remote_address}"),
         Actor::Caller {
             user,
             token,

@@ -174,7 +174,7 @@ async fn retry(line: &CommandLine) -> anyhow::Result<Answer> {
     Ok(Answer::new(text, json!({ "mails": mails })))
 }
 
-/// No change to anybody's account, but on the record, and before it is done.
+/// Changes no account, but is recorded, and before it is done.
 async fn record(line: &CommandLine, what: RequestedMail) -> anyhow::Result<()> {
     let event = AuditEvent::new(line.now(), line.actor(), Detail::MailRequested { what });
     let unit = line.storage.begin().await?;

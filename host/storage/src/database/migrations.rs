@@ -37,6 +37,7 @@ pub(crate) const STEPS: &[Step] = steps! {
     7 "0007_watched_folders.sql" "watched folders";
     8 "0008_listed_projects.sql" "listed projects";
     9 "0009_standing_addresses.sql" "standing addresses";
+    10 "0010_publishers.sql" "publishers";
 };
 
 pub(crate) static SQLITE: LazyLock<Migrator> = LazyLock::new(|| migrator(|step| step.sqlite));

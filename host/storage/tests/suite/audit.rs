@@ -1,4 +1,4 @@
-use model::audit::{Actor, AuditEvent, EventKind};
+use model::audit::{Actor, AuditEvent, Detail, EventKind};
 use model::{DecisionId, ProjectId, TokenId, UserId};
 use serde_json::json;
 use storage::audit::AuditFilter;
@@ -6,20 +6,16 @@ use storage::audit::AuditFilter;
 use crate::fixture::{at, event, on_both};
 
 fn by_caller(user: UserId, project: ProjectId) -> AuditEvent {
-    AuditEvent {
-        at: at(5),
-        kind: EventKind::FileUploaded,
-        actor: Actor::Caller {
-            user: Some(user),
-            token: Some(TokenId::new()),
-            remote_address: "::1".into(),
-            user_agent: "twine/6".into(),
-        },
-        user: None,
-        project: Some(project),
-        decision: Some(DecisionId::new()),
-        detail: json!({"file": "sample-1.0.tar.gz", "odd": "\u{0}"}),
-    }
+    let actor = Actor::Caller {
+        user: Some(user),
+        token: Some(TokenId::new()),
+        remote_address: "::1".into(),
+        user_agent: "twine/6".into(),
+    };
+    let stored = json!({"file": "sample-1.0.tar.gz", "version": "\u{0}"});
+    AuditEvent::new(at(5), actor, Detail::read(EventKind::FileUploaded, &stored))
+        .in_project(project)
+        .decided_by(DecisionId::new())
 }
 
 #[tokio::test]
@@ -98,6 +94,31 @@ async fn events_read_back_whole_newest_first_and_by_any_filter() {
             .len(),
             0
         );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_trusted_publisher_reads_back_whole() {
+    on_both(async |fixture| {
+        let published = AuditEvent {
+            actor: Actor::Publisher {
+                publisher: UserId::new().0,
+                provider: "github".into(),
+                subject: "repository=ana/sample workflow=release.yml".into(),
+                token: Some(TokenId::new()),
+                remote_address: "192.0.2.1".into(),
+                user_agent: "twine/6".into(),
+            },
+            ..by_caller(UserId::new(), ProjectId::new())
+        };
+        let unit = fixture.storage.begin().await.unwrap();
+        unit.commit(&published).await.unwrap();
+        let rows = fixture
+            .storage
+            .events(&AuditFilter::default(), None, 9)
+            .await;
+        assert_eq!(rows.unwrap()[0].event, published);
     })
     .await;
 }

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use model::audit::{Actor, AuditEvent, EventKind};
+use model::audit::{AuditEvent, Detail, EventKind};
 use model::{
     Digests, FileId, FileKind, ProjectId, ProjectName, ReleaseId, ReleaseState, Role, Timestamp,
     TokenId, UserId, UserName, Version,
 };
-use serde_json::json;
 use sqlx::{Connection, Executor};
 use storage::files::NewFile;
 use storage::projects::NewProject;
@@ -114,15 +113,7 @@ pub(crate) fn at(seconds: i64) -> Timestamp {
 }
 
 pub(crate) fn event(kind: EventKind) -> AuditEvent {
-    AuditEvent {
-        at: at(1000),
-        kind,
-        actor: Actor::System,
-        user: None,
-        project: None,
-        decision: None,
-        detail: json!({}),
-    }
+    AuditEvent::of_server(at(1000), Detail::read(kind, &serde_json::json!({})))
 }
 
 /// The conflict that a result failed with.

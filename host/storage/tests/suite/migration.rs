@@ -3,10 +3,12 @@
 use std::borrow::Cow;
 use std::path::Path;
 
+use model::audit::{Actor, AuditEvent, Detail, EventKind};
 use model::{DeviceKind, PasswordDisabled, Role, SessionId, Timestamp, UserName};
 use sqlx::Connection;
 use sqlx::migrate::Migrator;
 use storage::Storage;
+use storage::audit::AuditFilter;
 use storage::sessions::NewSession;
 
 use crate::fixture::{at, commit, hash};
@@ -59,6 +61,7 @@ const SQLITE_DATA: &str = "
 
 const ADA: &str = "01890000-0000-7000-8000-000000000001";
 const BOB: &str = "01890000-0000-7000-8000-000000000002";
+const TOKEN: &str = "01890000-0000-7000-8000-000000000003";
 
 /// The registry of [`SQLITE_DATA`] in both databases, not yet migrated.
 async fn on_both(test: impl AsyncFn(Storage)) {
@@ -435,6 +438,67 @@ async fn an_address_that_stood_still_stands() {
                 (instead("g@example.org", 9), None),
                 (instead("h@example.org", 8), Some(3)),
             ]
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn whoever_caused_an_event_stays_who_did_and_a_publisher_may_be_one() {
+    let data = format!(
+        "INSERT INTO audit_events (at, kind, actor_kind, actor_user_id, actor_token_id, actor_remote_address, actor_user_agent, actor_system_user, detail) VALUES
+            (1000, 'file:uploaded', 'caller', '{ADA}', '{TOKEN}', '192.0.2.1', 'twine', NULL, '{{\"file\":\"sample-1.0.tar.gz\"}}'),
+            (2000, 'account:enabled', 'command-line', NULL, NULL, NULL, NULL, 'root', '{{}}'),
+            (3000, 'storage:orphans:swept', 'system', NULL, NULL, NULL, NULL, NULL, '{{\"blobs\":2,\"of-tomorrow\":1}}');"
+    );
+    on_both_from(8, &data, async |storage| {
+        storage.migrate().await.unwrap();
+        let publisher = Actor::Publisher {
+            publisher: ADA.parse::<model::UserId>().unwrap().0,
+            provider: "github".into(),
+            subject: "repository=ana/sample".into(),
+            token: None,
+            remote_address: "192.0.2.1".into(),
+            user_agent: "twine".into(),
+        };
+        let file_uploaded = |actor| {
+            let stored = serde_json::json!({ "file": "sample-1.0.tar.gz" });
+            let detail = Detail::read(EventKind::FileUploaded, &stored);
+            AuditEvent::new(Timestamp(1000), actor, detail)
+        };
+        let published = file_uploaded(publisher);
+        storage.record_event(&published).await.unwrap();
+        let rows = storage
+            .events(&AuditFilter::default(), None, 9)
+            .await
+            .unwrap();
+        let swept = Detail::OrphansSwept {
+            blobs: 2,
+            incoming: 0,
+            bytes: 0,
+        };
+        let root = Actor::CommandLine {
+            system_user: "root".into(),
+        };
+        let uploaded = file_uploaded(Actor::Caller {
+            user: Some(ADA.parse().unwrap()),
+            token: Some(TOKEN.parse().unwrap()),
+            remote_address: "192.0.2.1".into(),
+            user_agent: "twine".into(),
+        });
+        assert_eq!(
+            rows.iter().map(|row| &row.event).collect::<Vec<_>>(),
+            [
+                &published,
+                &AuditEvent::of_server(Timestamp(3000), swept),
+                &AuditEvent::new(Timestamp(2000), root, Detail::AccountEnabled),
+                &uploaded,
+            ]
+        );
+        assert_eq!(
+            rows[1].stored,
+            serde_json::json!({ "blobs": 2, "of-tomorrow": 1 }),
+            "what this version knows nothing of is shown all the same"
         );
     })
     .await;

@@ -633,15 +633,11 @@ async fn a_key_removed_after_the_question_is_no_answer_to_it() {
     let challenge = fixture.challenge_for_pending(&pending).await.unwrap();
     let mut unit = fixture.storage.begin().await.unwrap();
     assert_eq!(unit.remove_keys(ana.user).await.unwrap(), 1);
-    let event = AuditEvent {
-        at: NOW,
-        kind: EventKind::KeyRemoved,
-        actor: Actor::System,
-        user: Some(ana.user),
-        project: None,
-        decision: None,
-        detail: json!({}),
-    };
+    let event = AuditEvent::of_server(
+        NOW,
+        Detail::read(EventKind::KeyRemoved, &serde_json::json!({})),
+    )
+    .about(ana.user);
     unit.commit(&event).await.unwrap();
     let response = key.answer(&challenge.options);
     refused(

@@ -19,16 +19,12 @@ impl Fixture {
         {
             return None;
         }
-        let (at, kind) = (self.clock.now(), EventKind::SessionStarted);
-        let event = AuditEvent {
+        let at = self.clock.now();
+        let event = AuditEvent::of_server(
             at,
-            kind,
-            actor: Actor::System,
-            user: Some(person.user),
-            project: None,
-            decision: None,
-            detail: serde_json::json!({}),
-        };
+            Detail::read(EventKind::SessionStarted, &serde_json::json!({})),
+        )
+        .about(person.user);
         unit.commit(&event).await.unwrap();
         Some(
             self.identity

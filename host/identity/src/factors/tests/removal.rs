@@ -83,15 +83,11 @@ impl Fixture {
         unit.set_project_settings(id, "owner-mandate", chosen.as_object().unwrap(), NOW)
             .await
             .unwrap();
-        let event = AuditEvent {
-            at: NOW,
-            kind: EventKind::ProjectCreated,
-            actor: Actor::System,
-            user: None,
-            project: Some(id),
-            decision: None,
-            detail: json!({}),
-        };
+        let event = AuditEvent::of_server(
+            NOW,
+            Detail::read(EventKind::ProjectCreated, &serde_json::json!({})),
+        )
+        .in_project(id);
         unit.commit(&event).await.unwrap();
     }
 }

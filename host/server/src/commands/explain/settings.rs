@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
-use model::audit::{AuditEvent, EventKind};
+use model::audit::{AuditEvent, Detail, EventKind};
 use policy_engine::contract::{SettingKind, SettingValue};
 use policy_engine::{Decision, PolicySet, SettingInForce};
 use serde_json::{Value, json};
@@ -142,9 +142,11 @@ fn heard<'a>(
 async fn of_set(line: &CommandLine, row: &DecisionRow, number: i64) -> anyhow::Result<Vec<String>> {
     let mut lines = Vec::new();
     if let Some(set) = line.storage.policy_set(number).await? {
-        let by = author(line, &[EventKind::PolicySetAdded], |event| {
-            event.detail["set"].as_i64() == Some(number)
-        })
+        let by = author(
+            line,
+            &[EventKind::PolicySetAdded],
+            |event| matches!(event.detail, Detail::PolicySetAdded { set, .. } if set == number),
+        )
         .await?;
         lines.push(format!(
             "set {number} ({}) was stored {} by {by}",
@@ -170,7 +172,7 @@ async fn of_set(line: &CommandLine, row: &DecisionRow, number: i64) -> anyhow::R
             EventKind::PolicySetRolledBack,
         ];
         let by = author(line, &kinds, |event| {
-            event.at == activation.at && event.detail["set"].as_i64() == Some(number)
+            event.at == activation.at && event.detail.activated_set() == Some(number)
         })
         .await?;
         let reason = if activation.reason.is_empty() {
@@ -242,7 +244,7 @@ async fn choices(
         changes.extend(
             page.into_iter()
                 .map(|row| row.event)
-                .filter(|event| event.detail["policy"] == policy && event.at <= made_at),
+                .filter(|event| event.at <= made_at && is_about(event, policy)),
         );
         if is_last {
             break;
@@ -261,19 +263,31 @@ async fn choices(
     Ok(choices)
 }
 
+fn is_about(event: &AuditEvent, of: &str) -> bool {
+    matches!(&event.detail, Detail::ProjectConfigured { policy, .. } if policy == of)
+}
+
+/// What owners chose with this change.
+fn settings_of(event: &AuditEvent) -> Option<&Value> {
+    match &event.detail {
+        Detail::ProjectConfigured { settings, .. } => Some(settings),
+        _ => None,
+    }
+}
+
 /// For each setting of `chosen`, the change that set its value. `changes` are those of one policy's
 /// settings, newest first; a change that repeats a value is ignored.
 fn chosen_by<'a>(changes: &'a [AuditEvent], chosen: &Value) -> Vec<(String, &'a AuditEvent)> {
     let Some(start) = changes
         .iter()
-        .position(|event| event.detail["settings"] == *chosen)
+        .position(|event| settings_of(event) == Some(chosen))
     else {
         return Vec::new();
     };
     let of_setting = |(name, value): (&String, &Value)| {
-        let alike = changes[start..]
-            .iter()
-            .take_while(|event| event.detail["settings"].get(name) == Some(value));
+        let alike = changes[start..].iter().take_while(|event| {
+            settings_of(event).and_then(|settings| settings.get(name)) == Some(value)
+        });
         alike.last().map(|event| (name.clone(), event))
     };
     chosen
@@ -352,21 +366,16 @@ fn value_json(kind: &SettingKind, value: &SettingValue) -> Value {
 #[cfg(test)]
 mod tests {
     use model::Timestamp;
-    use model::audit::Actor;
 
     use super::*;
 
     fn change(at: i64, settings: Value) -> AuditEvent {
-        let detail = json!({ "policy": "owner-mandate", "settings": settings });
-        AuditEvent {
-            at: Timestamp(at),
-            kind: EventKind::ProjectConfigured,
-            actor: Actor::System,
-            user: None,
-            project: None,
-            decision: None,
-            detail,
-        }
+        let detail = Detail::ProjectConfigured {
+            policy: "owner-mandate".to_owned(),
+            settings,
+            before: None,
+        };
+        AuditEvent::of_server(Timestamp(at), detail)
     }
 
     #[test]

@@ -269,7 +269,7 @@ impl Actors {
         activation: &ActivationRow,
     ) -> anyhow::Result<String> {
         let is_its = |event: &&AuditEvent| {
-            event.at == activation.at && event.detail["set"].as_i64() == Some(activation.set_number)
+            event.at == activation.at && event.detail.activated_set() == Some(activation.set_number)
         };
         match self.0.iter().find(is_its) {
             Some(event) => audit::actor(line, &event.actor).await,
