@@ -178,20 +178,13 @@ impl Site {
     /// A token of a user for all that tokens may do.
     pub(crate) async fn token(&self, user: &str) -> String {
         let account = Account::at_the_server(self.identity_of(user).await);
-        let target = self
-            .identity
-            .tokens()
+        let tokens = self.identity.tokens();
+        let target = tokens
             .to_create(account, "laptop", NewTokenScope::Account, None, None)
             .await
             .unwrap();
-        self.identity
-            .tokens()
-            .create(self.permit(target).await)
-            .await
-            .unwrap()
-            .text
-            .expose()
-            .clone()
+        let created = tokens.create(self.permit(target).await).await.unwrap();
+        created.text.expose().clone()
     }
 
     /// The mails that were written since the last look, oldest first.
