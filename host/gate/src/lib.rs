@@ -55,4 +55,7 @@ pub use target::{
     Target, TargetFacts, VersionOrder,
 };
 
-pub use policy_engine::contract::{Page, Requirement, SettingError};
+pub use policy_engine::OwnerForm;
+pub use policy_engine::contract::{
+    Action as ActionOfContract, Page, Requirement, Setting, SettingError, SettingKind, SettingValue,
+};

@@ -33,6 +33,7 @@ use serde_json::{Value, json};
 
 use crate::cookies;
 use crate::exchange::Exchange;
+use crate::frame::fields::Fields;
 use crate::problem::{Answer, Problem};
 use crate::route::Route;
 
@@ -277,6 +278,25 @@ pub(crate) const ROUTES: &[Route] = &[
         Action::SessionStepUp,
         |exchange| Box::pin(step_up::options(exchange)),
     ),
+];
+
+/// The forms of these pages.
+pub(crate) const FORMS: &[Fields] = &[
+    login::LoginFields::FORM,
+    factors::keys::RenameFields::FORM,
+    factors::KeyFields::FORM,
+    register::RegisterFields::FORM,
+    register::FinishFields::FORM,
+    password::PasswordFields::FORM,
+    password::ForgotFields::FORM,
+    password::ResetFields::FORM,
+    second_step::SecondStepFields::FORM,
+    step_up::StepUpFields::FORM,
+    delete::DeleteFields::FORM,
+    factors::totp::AppFields::FORM,
+    tokens::TokenFields::FORM,
+    factors::recovery_codes::RecoveryCodeFields::FORM,
+    emails::EmailFields::FORM,
 ];
 
 /// The session of a person. Whoever presents something else is refused by the policies,

@@ -12,7 +12,7 @@ use registry::Registry;
 use crate::config::AppConfig;
 use crate::pipeline;
 use crate::route::Route;
-use crate::routes::{routes, site_map};
+use crate::routes::{routes, secrets, site_map};
 use crate::shared::{Shared, State};
 
 /// The registry as people and tools reach it. Cheap to clone.
@@ -24,7 +24,15 @@ pub struct App {
 impl App {
     /// Puts the parts together. Nothing is started.
     pub fn new(config: AppConfig, gate: Gate, identity: Identity, registry: Registry) -> Self {
-        let state = State::new(config, gate, identity, registry, site_map(), routes().len());
+        let state = State::new(
+            config,
+            gate,
+            identity,
+            registry,
+            site_map(),
+            routes().len(),
+            secrets(),
+        );
         Self {
             inner: Arc::new(state),
         }

@@ -222,7 +222,7 @@ impl Exchange {
     /// The form with what a step-up asked for.
     pub(crate) async fn whole_form(&self) -> Result<Form, Problem> {
         match &self.body {
-            Some(body) => Form::read(self.headers(), body).await,
+            Some(body) => Form::read(self.headers(), body, self.app.secrets).await,
             None => Ok(Form::none()),
         }
     }

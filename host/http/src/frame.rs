@@ -7,11 +7,12 @@
 //! `exchange.layout("Title")` and ends with `exchange.render(&page)`; a row `Route::page(path,
 //! action, handler)` in the `ROUTES` of its room, and its line in `docs/http-api.md`.
 //!
-//! How to add a form: the macros of `templates/frame/forms.html` draw fields with what is wrong
-//! beside them; `Route::form(path, action, handler)` is where it is sent. The handler reads
-//! `exchange.form()`, checks, decides with `exchange.decide_page(target, &form)`, which asks the
-//! person to prove what is missing and sends the form once more after that (but for passwords and
-//! codes: decide about a form with secrets before it is shown as well), and ends with
+//! How to add a form: [`fields::fields!`] names its fields, and `FORMS` of the room lists it; the
+//! macros of `templates/frame/forms.html` draw them with what is wrong next to each;
+//! `Route::form(path, action, handler)` is where it is sent. The handler reads `exchange.form()`,
+//! checks, decides with `exchange.decide_page(target, &form)`, which asks the person to prove
+//! what is missing and sends the form again after that (but for passwords and codes: decide about
+//! a form with secrets before it is shown as well), and ends with
 //! `exchange.see_other("/path/?notice=saved")`, or with
 //! `exchange.render_with(StatusCode::UNPROCESSABLE_ENTITY, &page)` and `Errors` when fields are
 //! wrong. `exchange.person()?` comes first where somebody must be logged in.
@@ -23,9 +24,12 @@
 pub(crate) mod layout;
 pub(crate) mod page;
 pub(crate) mod form;
+pub(crate) mod fields;
+pub(crate) mod settings;
 pub(crate) mod answers;
 pub(crate) mod problem_page;
 pub(crate) mod viewer;
 pub(crate) mod menu;
 pub(crate) mod notices;
+pub(crate) mod link;
 pub(crate) mod markup;

@@ -7,6 +7,7 @@
 
 use std::sync::LazyLock;
 
+use crate::frame::fields::{self, Fields};
 use crate::route::{Audience, Route, Verb};
 use crate::site_map::SiteMap;
 use crate::{account, api, index, open, staff, upload};
@@ -27,6 +28,19 @@ static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| ROOMS.concat());
 /// Every route there is.
 pub fn routes() -> &'static [Route] {
     &ROUTES
+}
+
+/// The fields of every form.
+pub(crate) fn forms() -> impl Iterator<Item = &'static Fields> {
+    [fields::FORMS, account::FORMS, staff::FORMS]
+        .into_iter()
+        .flatten()
+}
+
+/// The names of the fields that are secrets, of every form.
+pub(crate) fn secrets() -> &'static [&'static str] {
+    static SECRETS: LazyLock<Vec<&str>> = LazyLock::new(|| fields::secrets(forms()));
+    &SECRETS
 }
 
 /// Which paths are pages, and which the forms of pages.

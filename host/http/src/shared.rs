@@ -42,6 +42,8 @@ pub(crate) struct State {
     pub(crate) help: HelpPages,
     /// Which paths are pages, and which the forms of pages.
     pub(crate) site_map: SiteMap,
+    /// Names of the fields that are secrets, of every form.
+    pub(crate) secrets: &'static [&'static str],
     pub(crate) request_metrics: RequestMetrics,
     pub(crate) body_limits: BodyLimits,
     /// Uploads whose form is being read; twice as many as the registry spools, so that the
@@ -58,6 +60,7 @@ impl State {
         registry: Registry,
         site_map: SiteMap,
         routes: usize,
+        secrets: &'static [&'static str],
     ) -> Self {
         let help = HelpPages::new(&config);
         // The registry reads up to twice its limit, so that a file which is a little too
@@ -85,6 +88,7 @@ impl State {
             registry,
             help,
             site_map,
+            secrets,
             request_metrics: RequestMetrics::new(routes),
             body_limits,
             upload_places,

@@ -4,6 +4,7 @@ mod recoveries;
 
 use model::Action;
 
+use crate::frame::fields::Fields;
 use crate::route::Route;
 
 /// What is asked here.
@@ -22,3 +23,6 @@ pub(crate) const ROUTES: &[Route] = &[
         |exchange| Box::pin(recoveries::cancel(exchange)),
     ),
 ];
+
+/// The forms of these pages.
+pub(crate) const FORMS: &[Fields] = &[recoveries::RecoveryFields::FORM];

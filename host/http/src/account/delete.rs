@@ -8,10 +8,17 @@ use crate::cookies;
 use crate::exchange::Exchange;
 use crate::frame::answers;
 use crate::frame::answers::form_layout;
+use crate::frame::fields::fields;
 use crate::frame::form::Errors;
 use crate::frame::layout::Layout;
 use crate::frame::page::pages;
 use crate::problem::Answer;
+
+fields! {
+    DeleteFields {
+        USER_NAME = "user-name": "User name";
+    }
+}
 
 #[derive(Template)]
 #[template(path = "account/delete.html")]
@@ -66,7 +73,7 @@ pub(crate) async fn delete(exchange: Exchange) -> Answer {
             &form,
         )
         .await?;
-    if form.text("user-name").trim() != person.name.as_written() {
+    if form.text(DeleteFields::USER_NAME).trim() != person.name.as_written() {
         let errors = Errors::of_field(
             "user-name",
             format!("Type {} to delete this account", person.name),

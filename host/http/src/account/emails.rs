@@ -9,12 +9,19 @@ use identity::{
 use crate::exchange::Exchange;
 use crate::frame::answers;
 use crate::frame::answers::{Confirm, form_layout, link_void};
+use crate::frame::fields::fields;
 use crate::frame::form::{Errors, Form};
 use crate::frame::layout::Layout;
 use crate::frame::page::pages;
 use crate::problem::Answer;
 use crate::words;
 use model::time::wait_in_words;
+
+fields! {
+    EmailFields {
+        ADDRESS = "address": "Email address";
+    }
+}
 
 #[derive(Template)]
 #[template(path = "account/emails.html")]
@@ -112,7 +119,13 @@ async fn again(
     };
     answers::with_status(
         status,
-        show(exchange, view, Errors::of_field("address", text), address).await,
+        show(
+            exchange,
+            view,
+            Errors::of_field(EmailFields::ADDRESS, text),
+            address,
+        )
+        .await,
     )
 }
 
@@ -120,7 +133,7 @@ async fn again(
 pub(crate) async fn add(exchange: Exchange) -> Answer {
     let account = exchange.account()?;
     let form = exchange.form().await?;
-    let address = form.text("address").trim().to_owned();
+    let address = form.text(EmailFields::ADDRESS).trim().to_owned();
     let permit = exchange
         .decide_page(
             AddEmail {
@@ -145,7 +158,7 @@ pub(crate) async fn send_link(exchange: Exchange) -> Answer {
         .decide_page(
             SendVerification {
                 account,
-                address: form.text("address").to_owned(),
+                address: form.text(EmailFields::ADDRESS).to_owned(),
             },
             &form,
         )
@@ -171,7 +184,7 @@ pub(crate) async fn promote(exchange: Exchange) -> Answer {
         .decide_page(
             PromoteEmail {
                 account,
-                address: form.text("address").to_owned(),
+                address: form.text(EmailFields::ADDRESS).to_owned(),
             },
             &form,
         )
@@ -191,7 +204,7 @@ pub(crate) async fn remove(exchange: Exchange) -> Answer {
         .decide_page(
             RemoveEmail {
                 account,
-                address: form.text("address").to_owned(),
+                address: form.text(EmailFields::ADDRESS).to_owned(),
             },
             &form,
         )

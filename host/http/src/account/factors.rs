@@ -16,12 +16,20 @@ use model::KeyId;
 use crate::exchange::Exchange;
 use crate::frame::answers;
 use crate::frame::answers::form_layout;
+use crate::frame::fields::fields;
 use crate::frame::form::Errors;
 use crate::frame::layout::Layout;
 use crate::frame::markup::time;
 use crate::frame::page::pages;
 use crate::problem::{Answer, Problem};
 use crate::words;
+
+fields! {
+    KeyFields {
+        KIND = "kind": "What is it?";
+        NAME = "name": "Name";
+    }
+}
 
 #[derive(Template)]
 #[template(path = "account/factors.html")]

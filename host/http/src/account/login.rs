@@ -9,11 +9,19 @@ use crate::cookies;
 use crate::exchange::Exchange;
 use crate::frame::answers;
 use crate::frame::answers::form_layout;
+use crate::frame::fields::fields;
 use crate::frame::form::{Errors, Form};
 use crate::frame::layout::Layout;
 use crate::frame::page::pages;
 use crate::problem::Answer;
 use crate::url::with_next;
+
+fields! {
+    LoginFields {
+        USER = "user": "User name or email address";
+        PASSWORD = "password": "Password", secret;
+    }
+}
 
 #[derive(Template)]
 #[template(path = "account/login.html")]
@@ -53,13 +61,16 @@ pub(super) fn show(exchange: &Exchange, errors: Errors, next: &str, user: &str) 
 /// `POST /login`
 pub(crate) async fn log_in(exchange: Exchange) -> Answer {
     let form = exchange.form().await?;
-    let (next, user) = (exchange.next(form.text("next")), form.text("user").trim());
+    let (next, user) = (
+        exchange.next(form.text("next")),
+        form.text(LoginFields::USER).trim(),
+    );
     let mut errors = Errors::new();
     if user.is_empty() {
-        errors.add("user", "Type your user name or email address");
+        errors.add(LoginFields::USER, "Type your user name or email address");
     }
-    if form.text("password").is_empty() {
-        errors.add("password", "Type your password");
+    if form.text(LoginFields::PASSWORD).is_empty() {
+        errors.add(LoginFields::PASSWORD, "Type your password");
     }
     if !errors.is_empty() {
         return answers::with_status(

@@ -9,6 +9,7 @@ use storage::projects::ProjectRow;
 use crate::exchange::Exchange;
 use crate::frame::form::Form;
 use crate::frame::layout::Layout;
+use crate::frame::link::Link;
 use crate::frame::notices::{Notice, NoticeKind};
 use crate::frame::page::pages;
 use crate::problem::Answer;
@@ -100,7 +101,10 @@ pub(crate) async fn page(exchange: Exchange) -> Answer {
             overview.recovery.unused
         );
         layout.notices.push(Notice {
-            link: Some(("/account/factors/", "Look through your second factors")),
+            link: Some(Link::new(
+                "/account/factors/",
+                "Look through your second factors",
+            )),
             ..Notice::new(NoticeKind::Note, text)
         });
     }

@@ -8,11 +8,31 @@ use crate::cookies;
 use crate::exchange::Exchange;
 use crate::frame::answers;
 use crate::frame::answers::{Told, form_layout, link_void};
+use crate::frame::fields::fields;
 use crate::frame::form::{Errors, Form};
 use crate::frame::layout::Layout;
 use crate::frame::page::pages;
 use crate::problem::Answer;
 use crate::words;
+
+fields! {
+    PasswordFields {
+        CURRENT = "current": "Current password", secret;
+        PASSWORD = "password": "New password", secret;
+    }
+}
+
+fields! {
+    ForgotFields {
+        USER = "user": "User name or email address";
+    }
+}
+
+fields! {
+    ResetFields {
+        PASSWORD = "password": "New password", secret;
+    }
+}
 
 #[derive(Template)]
 #[template(path = "account/password.html")]
@@ -70,7 +90,10 @@ fn show(exchange: &Exchange, errors: Errors) -> Answer {
 pub(crate) async fn change(exchange: Exchange) -> Answer {
     exchange.person()?;
     let form = exchange.form().await?;
-    let (current, new) = (form.secret("current"), form.secret("password"));
+    let (current, new) = (
+        form.secret(PasswordFields::CURRENT),
+        form.secret(PasswordFields::PASSWORD),
+    );
     match exchange
         .app
         .identity
@@ -97,16 +120,22 @@ async fn again(
     show: impl FnOnce(Errors) -> Answer,
 ) -> Answer {
     let errors = match problem {
-        PasswordProblem::Unsuitable(unsuitable) => {
-            Errors::of_field("password", words::sentence(&unsuitable.to_string()))
-        }
+        PasswordProblem::Unsuitable(unsuitable) => Errors::of_field(
+            PasswordFields::PASSWORD,
+            words::sentence(&unsuitable.to_string()),
+        ),
         PasswordProblem::WrongCurrent => {
-            let mut errors = Errors::of_field("current", "This is not your current password");
+            let mut errors =
+                Errors::of_field(PasswordFields::CURRENT, "This is not your current password");
             // Told at once, as far as that takes no guessing.
-            if let Err(unsuitable) =
-                check_suitable(&form.secret("password"), &exchange.person()?.name)
-            {
-                errors.add("password", words::sentence(&unsuitable.to_string()));
+            if let Err(unsuitable) = check_suitable(
+                &form.secret(PasswordFields::PASSWORD),
+                &exchange.person()?.name,
+            ) {
+                errors.add(
+                    PasswordFields::PASSWORD,
+                    words::sentence(&unsuitable.to_string()),
+                );
             }
             errors
         }
@@ -116,7 +145,7 @@ async fn again(
         ),
         PasswordProblem::UnknownLink => return forgot_again(exchange),
         PasswordProblem::Refused(refusal) => {
-            return answers::refused(exchange, form, refusal, "current", show).await;
+            return answers::refused(exchange, form, refusal, PasswordFields::CURRENT, show).await;
         }
         PasswordProblem::Busy(_) => return answers::busy(show),
         PasswordProblem::Storage(error) => return Err(exchange.unavailable(error)),
@@ -157,9 +186,9 @@ fn show_forgot(exchange: &Exchange, errors: Errors, user: &str) -> Answer {
 /// `POST /password/forgot`
 pub(crate) async fn forgot(exchange: Exchange) -> Answer {
     let form = exchange.form().await?;
-    let user = form.text("user").trim();
+    let user = form.text(ForgotFields::USER).trim();
     if user.is_empty() {
-        let errors = Errors::of_field("user", "Type your user name or email address");
+        let errors = Errors::of_field(ForgotFields::USER, "Type your user name or email address");
         return answers::with_status(
             StatusCode::UNPROCESSABLE_ENTITY,
             show_forgot(&exchange, errors, user),

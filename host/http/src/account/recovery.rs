@@ -8,6 +8,7 @@ use crate::exchange::Exchange;
 use crate::frame::answers::{Confirm, Told, link_void};
 use crate::frame::form::Form;
 use crate::frame::layout::Layout;
+use crate::frame::link::Link;
 use crate::frame::markup::time;
 use crate::frame::notices::{Notice, NoticeKind};
 use crate::frame::page::pages;
@@ -34,7 +35,7 @@ pub(crate) async fn announcement(app: &Shared, route: &Route, caller: &Caller) -
         minute(recovery.effective_at)
     );
     Some(Notice {
-        link: Some((STOP_OWN, "Didn’t ask for this? Stop it")),
+        link: Some(Link::new(STOP_OWN, "Didn’t ask for this? Stop it")),
         ..Notice::new(NoticeKind::Warning, text)
     })
 }

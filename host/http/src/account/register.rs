@@ -10,11 +10,27 @@ use identity::{
 use crate::exchange::Exchange;
 use crate::frame::answers;
 use crate::frame::answers::{Told, form_layout, link_void};
+use crate::frame::fields::fields;
 use crate::frame::form::{Errors, Form};
 use crate::frame::layout::Layout;
+use crate::frame::link::Link;
 use crate::frame::page::pages;
 use crate::problem::Answer;
 use crate::words;
+
+fields! {
+    RegisterFields {
+        USER_NAME = "user-name": "User name";
+        EMAIL = "email": "Email address";
+        PASSWORD = "password": "Password", secret;
+    }
+}
+
+fields! {
+    FinishFields {
+        PASSWORD = "password": "Password", secret;
+    }
+}
 
 #[derive(Template)]
 #[template(path = "account/register.html")]
@@ -82,7 +98,7 @@ pub(crate) async fn register(exchange: Exchange) -> Answer {
             links: REGISTER_OR_LOG_IN,
         }
         .answer(&exchange),
-        Err(problem) => again(&exchange, &form, problem, |errors| show(&exchange, errors, form.text("user-name"), form.text("email"))).await,
+        Err(problem) => again(&exchange, &form, problem, |errors| show(&exchange, errors, form.text(RegisterFields::USER_NAME), form.text(RegisterFields::EMAIL))).await,
     }
 }
 
@@ -115,9 +131,9 @@ async fn again(
 
 fn typed(form: &Form) -> RegisterForm {
     RegisterForm {
-        user_name: form.text("user-name").trim().to_owned(),
-        email: form.text("email").trim().to_owned(),
-        password: form.secret("password"),
+        user_name: form.text(RegisterFields::USER_NAME).trim().to_owned(),
+        email: form.text(RegisterFields::EMAIL).trim().to_owned(),
+        password: form.secret(RegisterFields::PASSWORD),
     }
 }
 
@@ -246,7 +262,7 @@ async fn finish_again(
             );
             let errors = errors.remedy(
                 "Try again, or register again with another one.",
-                Some(("/register", "Register again")),
+                Some(Link::new("/register", "Register again")),
             );
             answers::with_status(StatusCode::FORBIDDEN, show(errors))
         }
@@ -337,8 +353,8 @@ pub(crate) async fn first_user(exchange: Exchange) -> Answer {
                     &exchange,
                     errors,
                     link,
-                    form.text("user-name"),
-                    form.text("email"),
+                    form.text(RegisterFields::USER_NAME),
+                    form.text(RegisterFields::EMAIL),
                 )
             })
             .await

@@ -10,11 +10,19 @@ use crate::cookies;
 use crate::exchange::{Exchange, json};
 use crate::frame::answers;
 use crate::frame::answers::form_layout;
+use crate::frame::fields::fields;
 use crate::frame::form::{Errors, Form};
 use crate::frame::layout::Layout;
 use crate::frame::page::pages;
 use crate::problem::{Answer, Problem};
 use crate::url::with_next;
+
+fields! {
+    SecondStepFields {
+        CODE = "code": "Code from the app", secret;
+        RECOVERY_CODE = "recovery-code": "One of your codes", secret;
+    }
+}
 
 #[derive(Template)]
 #[template(path = "account/second_factor.html")]

@@ -16,6 +16,7 @@ use serde_json::json;
 use crate::cookies;
 use crate::exchange::{Exchange, json, redirect};
 use crate::frame::answers::{form_layout, tried_too_often, typed_wrong};
+use crate::frame::fields::fields;
 use crate::frame::form::{Errors, Form};
 use crate::frame::layout::{Layout, html};
 use crate::frame::page::{Page as _, pages};
@@ -136,6 +137,14 @@ fn carried(form: &Form) -> Vec<String> {
         .take(MAX_REASONS)
         .map(|reason| reason.chars().take(MAX_REASON).collect())
         .collect()
+}
+
+fields! {
+    StepUpFields {
+        STEP_UP_PASSWORD = "step-up-password": "Your password", secret;
+        STEP_UP_CODE = "step-up-code": "Code from the app", secret;
+        STEP_UP_RECOVERY_CODE = "step-up-recovery-code": "One of your codes", secret;
+    }
 }
 
 /// The page that asks for a proof.

@@ -11,6 +11,7 @@ use model::{ProjectName, Timestamp, TokenId};
 
 use crate::exchange::Exchange;
 use crate::frame::answers::form_layout;
+use crate::frame::fields::fields;
 use crate::frame::form::{Errors, Form};
 use crate::frame::layout::Layout;
 use crate::frame::markup::time;
@@ -41,6 +42,14 @@ struct Line {
     expires: String,
     has_expired: bool,
     second_factor: bool,
+}
+
+fields! {
+    TokenFields {
+        DESCRIPTION = "description": "Name";
+        PROJECT = "project": "Project";
+        EXPIRES = "expires": "Expires";
+    }
 }
 
 #[derive(Template)]
@@ -126,18 +135,18 @@ pub(crate) async fn create(exchange: Exchange) -> Answer {
     let now = exchange.attempt.at;
     let mut errors = Errors::new();
     let scope = scope(&form, &mut errors);
-    let expires_at = match form.text("expires") {
+    let expires_at = match form.text(TokenFields::EXPIRES) {
         "never" => None,
         days if LIFETIMES.iter().any(|(known, _)| *known == days) => days
             .parse()
             .ok()
             .map(|days: i64| now.plus_ms(days * DAY_SECONDS * 1000)),
         _ => {
-            errors.add("expires", "Choose when the token expires.");
+            errors.add(TokenFields::EXPIRES, "Choose when the token expires.");
             None
         }
     };
-    let description = form.text("description");
+    let description = form.text(TokenFields::DESCRIPTION);
     let Some(scope) = scope.filter(|_| errors.is_empty()) else {
         let view = may_create(&exchange, &form).await?;
         return exchange.render_with(
@@ -241,10 +250,10 @@ fn no_such_token() -> Problem {
 fn scope(form: &Form, errors: &mut Errors) -> Option<NewTokenScope> {
     match form.text("scope") {
         "account" => Some(NewTokenScope::Account),
-        "project" => match ProjectName::parse(form.text("project").trim()) {
+        "project" => match ProjectName::parse(form.text(TokenFields::PROJECT).trim()) {
             Ok(name) => Some(NewTokenScope::Projects(vec![name])),
-            Err(_) if form.text("project").trim().is_empty() => {
-                errors.add("project", "Type the name of the project.");
+            Err(_) if form.text(TokenFields::PROJECT).trim().is_empty() => {
+                errors.add(TokenFields::PROJECT, "Type the name of the project.");
                 None
             }
             Err(InvalidProjectName::Length) => {
@@ -325,15 +334,15 @@ async fn form_page(
     Ok(TokenForm {
         layout: form_layout(exchange, "New API token", &errors),
         project: if errors.is_empty() {
-            or(form.text("project"), &usual)
+            or(form.text(TokenFields::PROJECT), &usual)
         } else {
-            form.text("project").to_owned()
+            form.text(TokenFields::PROJECT).to_owned()
         },
         errors,
-        description: form.text("description").to_owned(),
+        description: form.text(TokenFields::DESCRIPTION).to_owned(),
         of_account: scope == "account",
         offered,
-        lifetime: or(form.text("expires"), USUAL_LIFETIME),
+        lifetime: or(form.text(TokenFields::EXPIRES), USUAL_LIFETIME),
         lifetimes: LIFETIMES,
     })
 }

@@ -1,6 +1,8 @@
 //! What pages answer besides what they show: that something is done, that a link is void, the
 //! same form with what is wrong with it.
 
+use std::borrow::Cow;
+
 use askama::Template;
 use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderValue, StatusCode};
@@ -166,7 +168,7 @@ pub(crate) async fn refused(
     exchange: &Exchange,
     form: &Form,
     refusal: Refusal,
-    field: &'static str,
+    field: impl Into<Cow<'static, str>>,
     show: impl FnOnce(Errors) -> Answer,
 ) -> Answer {
     let is_told_in_form = |reason: &Reason| {
@@ -179,16 +181,11 @@ pub(crate) async fn refused(
     else {
         return Err(exchange.refused(refusal, form).await);
     };
-    let field = if is_chosen_password(reason) {
-        "password"
-    } else {
-        field
-    };
-    // What is wrong with everybody's attempts is not wrong with a field.
-    let field = if matches!(refusal.kind, RefusalKind::Denied) {
-        field
-    } else {
-        ""
+    let field = match refusal.kind {
+        RefusalKind::Denied if is_chosen_password(reason) => "password".into(),
+        RefusalKind::Denied => field.into(),
+        // What is wrong with everybody's attempts is not wrong with a field.
+        _ => "".into(),
     };
     let page = show(typed_wrong(field, reason));
     match refusal.kind {
@@ -203,7 +200,7 @@ pub(crate) async fn refused(
 }
 
 /// What is told of a refusal of what was typed in this field.
-pub(crate) fn typed_wrong(field: &'static str, reason: &Reason) -> Errors {
+pub(crate) fn typed_wrong(field: impl Into<Cow<'static, str>>, reason: &Reason) -> Errors {
     // The other pages are about what somebody has set up, which helps nobody who types it wrong.
     let page = reason
         .page

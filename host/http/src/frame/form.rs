@@ -1,5 +1,6 @@
 //! Forms of pages: what a browser sends with `POST`, and what is said about its fields.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
@@ -7,6 +8,8 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use storage::Secret;
 
+use super::fields::Labelled;
+use super::link::Link;
 use crate::body::Incoming;
 use crate::problem::Problem;
 use crate::url::decode;
@@ -17,17 +20,6 @@ pub(crate) const MAX_BYTES: usize = model::limit::SMALL_BODY_BYTES.length();
 /// Most fields in one form.
 const MAX_FIELDS: usize = model::limit::FORM_FIELDS.length();
 
-/// Fields that are never written into a page again, whoever reads them and whether or not.
-const SECRETS: &[&str] = &[
-    "password",
-    "current",
-    "code",
-    "recovery-code",
-    "ceremony",
-    "response",
-    "link",
-];
-
 /// Begins the names of what the step-up page itself asks for; no part of what it keeps.
 pub(crate) const STEP_UP_PREFIX: &str = "step-up-";
 
@@ -35,8 +27,11 @@ pub(crate) const STEP_UP_PREFIX: &str = "step-up-";
 #[derive(Debug, Default)]
 pub(crate) struct Form {
     fields: Vec<(String, Secret<String>)>,
+    /// Names of the secrets of all forms. They are never written into a page again, whichever
+    /// form comes with them and whether anybody reads them or not.
+    secrets: &'static [&'static str],
     /// Names that were read as secrets.
-    secrets: Mutex<BTreeSet<String>>,
+    read_as_secrets: Mutex<BTreeSet<String>>,
 }
 
 impl Form {
@@ -45,8 +40,12 @@ impl Form {
         Self::default()
     }
 
-    /// Reads the body.
-    pub(crate) async fn read(headers: &HeaderMap, body: &Incoming) -> Result<Self, Problem> {
+    /// Reads the body; `secrets` are the names of the secrets of all forms.
+    pub(crate) async fn read(
+        headers: &HeaderMap,
+        body: &Incoming,
+        secrets: &'static [&'static str],
+    ) -> Result<Self, Problem> {
         body.limit_to(MAX_BYTES as u64);
         let is_form = |value: &HeaderValue| {
             let kind = value
@@ -74,10 +73,10 @@ impl Form {
                 None,
             ));
         }
-        Self::parse(bytes.expose())
+        Self::parse(bytes.expose(), secrets)
     }
 
-    fn parse(bytes: &[u8]) -> Result<Self, Problem> {
+    fn parse(bytes: &[u8], secrets: &'static [&'static str]) -> Result<Self, Problem> {
         let malformed = || {
             Problem::new(
                 StatusCode::BAD_REQUEST,
@@ -106,7 +105,8 @@ impl Form {
         }
         Ok(Self {
             fields,
-            secrets: Mutex::default(),
+            secrets,
+            read_as_secrets: Mutex::default(),
         })
     }
 
@@ -118,15 +118,17 @@ impl Form {
             .iter()
             .any(|(name, _)| name.starts_with(STEP_UP_PREFIX))
         {
+            let secrets = self.secrets;
             self.fields.retain(|(name, _)| {
-                !name.starts_with(STEP_UP_PREFIX) && !SECRETS.contains(&name.as_str())
+                !name.starts_with(STEP_UP_PREFIX) && !secrets.contains(&name.as_str())
             });
         }
         self
     }
 
     /// The value of a field, the first of several; empty if there is none.
-    pub(crate) fn text(&self, name: &str) -> &str {
+    pub(crate) fn text(&self, name: impl AsRef<str>) -> &str {
+        let name = name.as_ref();
         self.fields
             .iter()
             .find(|(known, _)| known == name)
@@ -134,16 +136,17 @@ impl Form {
     }
 
     /// The values of a field that there may be several of.
-    pub(crate) fn texts(&self, name: &str) -> impl Iterator<Item = &str> {
+    pub(crate) fn texts(&self, name: impl AsRef<str>) -> impl Iterator<Item = &str> {
         self.fields
             .iter()
-            .filter(move |(known, _)| known == name)
+            .filter(move |(known, _)| known == name.as_ref())
             .map(|(_, value)| value.expose().as_str())
     }
 
     /// The value of a field that is never shown again.
-    pub(crate) fn secret(&self, name: &str) -> Secret<String> {
-        self.secrets
+    pub(crate) fn secret(&self, name: impl AsRef<str>) -> Secret<String> {
+        let name = name.as_ref();
+        self.read_as_secrets
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(name.to_owned());
@@ -153,9 +156,12 @@ impl Form {
     /// What can be sent once more after a step-up: everything but secrets, and but what the
     /// step-up page itself asks for.
     pub(crate) fn kept(&self) -> Vec<(&str, &str)> {
-        let secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        let read_as_secrets = self.read_as_secrets.lock();
+        let read_as_secrets = read_as_secrets.unwrap_or_else(PoisonError::into_inner);
         let is_kept = |name: &str| {
-            !SECRETS.contains(&name) && !secrets.contains(name) && !name.starts_with(STEP_UP_PREFIX)
+            !self.secrets.contains(&name)
+                && !read_as_secrets.contains(name)
+                && !name.starts_with(STEP_UP_PREFIX)
         };
         self.fields
             .iter()
@@ -173,22 +179,26 @@ pub(crate) struct Errors(Vec<FormError>);
 #[derive(Clone, Debug)]
 pub(crate) struct FormError {
     /// The field's name; empty for what concerns the form as a whole.
-    pub(crate) field: &'static str,
+    pub(crate) field: Cow<'static, str>,
     pub(crate) message: String,
     /// What to do about it, apart from the message: that leads to the field, this elsewhere.
     pub(crate) remedy: String,
-    /// Where the remedy is, if not in this form: a path, and what the link says.
-    pub(crate) page: Option<(&'static str, &'static str)>,
+    /// Where the remedy is, if not in this form.
+    pub(crate) page: Option<Link>,
 }
 
 impl FormError {
-    /// The label of its field, if that is one of a page's: pairs of name and label.
-    pub(crate) fn label<'a>(&self, fields: &impl AsRef<[(&'a str, &'a str)]>) -> Option<&'a str> {
+    /// The label of its field, if that is one of the page's.
+    pub(crate) fn label<'a, F: Labelled + 'a>(
+        &self,
+        fields: &'a impl AsRef<[F]>,
+    ) -> Option<&'a str> {
         fields
             .as_ref()
             .iter()
-            .find(|(name, _)| *name == self.field)
-            .map(|(_, label)| *label)
+            .find(|field| field.name() == self.field)
+            .map(Labelled::label)
+            .filter(|label| !label.is_empty())
     }
 }
 
@@ -198,15 +208,18 @@ impl Errors {
     }
 
     /// One error; `field` is the field's name, empty for what concerns the form as a whole.
-    pub(crate) fn of_field(field: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn of_field(
+        field: impl Into<Cow<'static, str>>,
+        message: impl Into<String>,
+    ) -> Self {
         let mut errors = Self::new();
         errors.add(field, message);
         errors
     }
 
-    pub(crate) fn add(&mut self, field: &'static str, message: impl Into<String>) {
+    pub(crate) fn add(&mut self, field: impl Into<Cow<'static, str>>, message: impl Into<String>) {
         self.0.push(FormError {
-            field,
+            field: field.into(),
             message: sentences(&message.into()),
             remedy: String::new(),
             page: None,
@@ -214,11 +227,7 @@ impl Errors {
     }
 
     /// What to do about the error that was added last.
-    pub(crate) fn remedy(
-        mut self,
-        remedy: &str,
-        page: Option<(&'static str, &'static str)>,
-    ) -> Self {
+    pub(crate) fn remedy(mut self, remedy: &str, page: Option<Link>) -> Self {
         if let Some(error) = self.0.last_mut() {
             (error.remedy, error.page) = (sentences(remedy), page);
         }
@@ -243,6 +252,7 @@ impl Errors {
 mod tests {
     use super::*;
     use crate::body::BodyLimits;
+    use crate::routes::{forms, secrets};
     use axum::body::Body;
 
     async fn read(content_type: Option<&'static str>, body: &str) -> Result<Form, Problem> {
@@ -253,6 +263,7 @@ mod tests {
         Form::read(
             &headers,
             &Incoming::new(Body::from(body.to_owned()), BodyLimits::OF_TESTS),
+            secrets(),
         )
         .await
     }
@@ -367,7 +378,7 @@ mod tests {
         errors.add("password", "this is not your password");
         let errors = errors.remedy(
             "set a new one",
-            Some(("/password/forgot", "Set a new password")),
+            Some(Link::new("/password/forgot", "Set a new password")),
         );
         let told: Vec<_> = errors
             .iter()
@@ -377,25 +388,71 @@ mod tests {
         assert!(Errors::new().remedy("nothing", None).is_empty());
     }
 
-    /// The fields that a template's summary names, and those that it draws: names and labels.
-    fn fields(template: &str) -> (Vec<(&str, &str)>, Vec<(&str, &str)>) {
+    #[test]
+    fn what_is_a_secret_of_one_form_is_one_of_all() {
+        for name in [
+            "password",
+            "current",
+            "code",
+            "recovery-code",
+            "ceremony",
+            "response",
+            "link",
+        ] {
+            assert!(secrets().contains(&name), "{name}");
+        }
+    }
+
+    /// Every template and every source of pages.
+    fn texts(folder: &str, extension: &str) -> Vec<(std::path::PathBuf, String)> {
+        let mut folders = vec![std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)];
+        let mut found = Vec::new();
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if path.extension().is_some_and(|other| other == extension) {
+                    let text = std::fs::read_to_string(&path).unwrap();
+                    found.push((path, text));
+                }
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn every_form_is_on_the_list_of_its_room() {
+        let mut declared: Vec<String> = Vec::new();
+        for (path, text) in texts("src", "rs") {
+            let product = text.split("#[cfg(test)]").next().unwrap();
+            for declaration in product.split("\nfields! {").skip(1) {
+                let name = declaration
+                    .lines()
+                    .map(str::trim)
+                    .find(|line| line.ends_with('{'))
+                    .unwrap_or_else(|| panic!("{}", path.display()));
+                declared.push(name.trim_end_matches('{').trim().to_owned());
+            }
+        }
+        let mut listed: Vec<String> = forms().map(|form| form.of.to_owned()).collect();
+        declared.sort();
+        listed.sort();
+        assert_eq!(declared, listed);
+    }
+
+    /// The form that a template's summary names, and the fields that it draws.
+    fn fields(template: &str) -> (Vec<&str>, Vec<&str>) {
         let (mut named, mut drawn) = (Vec::new(), Vec::new());
         for (kind, rest) in template
             .split("{% call forms::")
             .skip(1)
             .filter_map(|call| call.split_once("(errors, "))
         {
-            let words: Vec<&str> = rest
-                .split("{% endcall %}")
-                .next()
-                .unwrap()
-                .split('"')
-                .skip(1)
-                .step_by(2)
-                .collect();
+            let argument = rest.split([',', ')']).next().unwrap().trim();
             match kind {
-                "summary" => named.extend(words.chunks(2).map(|pair| (pair[0], pair[1]))),
-                _ => drawn.push((words[0], words[1])),
+                "summary" => named.push(argument),
+                _ => drawn.push(argument),
             }
         }
         (named, drawn)
@@ -403,26 +460,25 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named_by_the_label_of_its_field() {
-        let mut folders = vec![std::path::PathBuf::from(concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/templates"
-        ))];
-        let mut forms = 0;
-        while let Some(folder) = folders.pop() {
-            for path in std::fs::read_dir(folder)
-                .unwrap()
-                .map(|entry| entry.unwrap().path())
-            {
-                if path.is_dir() {
-                    folders.push(path);
-                    continue;
-                }
-                let template = std::fs::read_to_string(&path).unwrap();
-                let (named, drawn) = fields(&template);
-                assert_eq!(named, drawn, "{}", path.display());
-                forms += usize::from(!drawn.is_empty());
+        let mut drawing = 0;
+        for (path, template) in texts("templates", "html") {
+            let (named, drawn) = fields(&template);
+            // Fields of settings are listed where they are drawn, and a form without fields has none.
+            if drawn.is_empty() {
+                continue;
             }
+            let [named] = named[..] else {
+                panic!("{}: one summary names {named:?}", path.display())
+            };
+            let of = named.strip_suffix("::ALL").unwrap();
+            let form = forms().find(|form| form.of == of).unwrap();
+            let labelled = form.all.iter().filter(|field| !field.label.is_empty());
+            let expected: Vec<String> = labelled
+                .map(|field| format!("{of}::{}", field.name.to_uppercase().replace('-', "_")))
+                .collect();
+            assert_eq!(drawn, expected, "{}", path.display());
+            drawing += 1;
         }
-        assert!(forms >= 15, "{forms}");
+        assert!(drawing >= 15, "{drawing}");
     }
 }

@@ -1,5 +1,7 @@
 //! Sentences on top of a page, and what `?notice=<word>` may say.
 
+use super::link::Link;
+
 /// What kind of thing a notice says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NoticeKind {
@@ -34,8 +36,8 @@ impl NoticeKind {
 pub(crate) struct Notice {
     pub(crate) kind: NoticeKind,
     pub(crate) text: String,
-    /// Where more is done about it: a path, and what the link says.
-    pub(crate) link: Option<(&'static str, &'static str)>,
+    /// Where more is done about it.
+    pub(crate) link: Option<Link>,
 }
 
 impl Notice {

@@ -8,6 +8,7 @@ use model::DecisionId;
 use model::time::wait_in_words;
 
 use super::layout::{Layout, html};
+use super::link::Link;
 use super::viewer::{Viewer, to_the_person};
 use crate::words::ended;
 
@@ -30,8 +31,8 @@ struct ProblemPage {
 struct ToldReason {
     message: String,
     remedy: String,
-    /// The page where it is mended, below the registry's address, and what its button says.
-    mend: Option<(&'static str, &'static str)>,
+    /// The page where it is mended, and what its button says.
+    mend: Option<Link>,
     /// The section of the help page, empty if there is none, and what its link says.
     help: String,
     help_text: &'static str,
@@ -94,9 +95,11 @@ pub(crate) fn page(problem: &Told<'_>, mut frame: Layout) -> Result<Response, as
         let is_known =
             |known: &ToldReason| known.message == told.message && known.remedy == told.remedy;
         if !reasons.iter().any(is_known) {
-            let mend = told
-                .mend
-                .filter(|mend| reasons.iter().all(|known| known.mend != Some(*mend)));
+            let mend = told.mend.clone().filter(|mend| {
+                reasons
+                    .iter()
+                    .all(|known| known.mend.as_ref() != Some(mend))
+            });
             reasons.push(ToldReason { mend, ..told });
         }
     }
@@ -157,13 +160,15 @@ fn heading(status: StatusCode) -> &'static str {
 }
 
 /// Where a person mends what a reason's page is about.
-pub(crate) fn mended_at(page: Page) -> Option<(&'static str, &'static str)> {
-    match page {
-        Page::Tokens => Some(("/account/tokens/", "Go to your API tokens")),
-        Page::SecondFactor => Some(("/account/factors/", "Set up a second factor")),
-        Page::StepUp => Some(("/account/step-up", "Confirm it’s you")),
-        Page::Email => Some(("/account/emails/", "Verify your email address")),
-        Page::PasswordReset => Some(("/password/forgot", "Set a new password")),
-        Page::StagedReleases | Page::ProjectSettings | Page::Contact => None,
-    }
+pub(crate) fn mended_at(page: Page) -> Option<Link> {
+    let (path, text) = match page {
+        Page::Tokens => ("/account/tokens/", "Go to your API tokens"),
+        Page::SecondFactor => ("/account/factors/", "Set up a second factor"),
+        Page::StepUp => ("/account/step-up", "Confirm it’s you"),
+        Page::Email => ("/account/emails/", "Verify your email address"),
+        Page::PasswordReset => ("/password/forgot", "Set a new password"),
+        // What a reason is about does not say which project's pages would help.
+        Page::StagedReleases | Page::ProjectSettings | Page::Contact => return None,
+    };
+    Some(Link::new(path, text))
 }

@@ -9,6 +9,7 @@ use model::{RecoveryId, UserName};
 use crate::account::recovery::failed;
 use crate::exchange::Exchange;
 use crate::frame::answers::{form_layout, limited, with_status};
+use crate::frame::fields::fields;
 use crate::frame::form::{Errors, Form};
 use crate::frame::layout::Layout;
 use crate::frame::markup::time;
@@ -18,6 +19,13 @@ use crate::words::sentence;
 
 /// Recoveries on the page.
 const LISTED: u32 = 100;
+
+fields! {
+    RecoveryFields {
+        USER = "user": "User name";
+        REASON = "reason": "Reason";
+    }
+}
 
 #[derive(Template)]
 #[template(path = "staff/recoveries.html")]
@@ -95,7 +103,7 @@ pub(crate) async fn start(exchange: Exchange) -> Answer {
         .split_whitespace()
         .collect::<Vec<_>>()
         .join(" ");
-    let (name, reason) = (form.text("user").trim(), &*in_one_line);
+    let (name, reason) = (form.text(RecoveryFields::USER).trim(), &*in_one_line);
     let known = match UserName::parse(name) {
         Ok(name) => exchange
             .app

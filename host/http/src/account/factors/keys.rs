@@ -9,12 +9,20 @@ use identity::{AccountView, OpenEnrollment};
 use model::KeyId;
 
 use super::super::{challenge, own_session, renewed};
+use super::KeyFields;
 use crate::exchange::{Exchange, json};
 use crate::frame::answers::form_layout;
+use crate::frame::fields::fields;
 use crate::frame::form::{Errors, Form};
 use crate::frame::layout::Layout;
 use crate::frame::page::pages;
 use crate::problem::{Answer, Problem};
+
+fields! {
+    RenameFields {
+        NAME = "name": "Name";
+    }
+}
 
 #[derive(Template)]
 #[template(path = "account/rename_key.html")]
@@ -47,7 +55,7 @@ pub(crate) async fn options(exchange: Exchange) -> Answer {
 }
 
 fn kind(form: &Form) -> KeyKind {
-    match form.text("kind") {
+    match form.text(KeyFields::KIND) {
         "passkey" => KeyKind::Passkey,
         _ => KeyKind::SecurityKey,
     }
@@ -57,7 +65,10 @@ fn kind(form: &Form) -> KeyKind {
 pub(crate) async fn enroll(exchange: Exchange) -> Answer {
     let session = own_session(&exchange, |account| OpenEnrollment { account }).await?;
     let form = exchange.form().await?;
-    let (kind, name) = (form.text("kind"), form.text("name").trim());
+    let (kind, name) = (
+        form.text(KeyFields::KIND),
+        form.text(KeyFields::NAME).trim(),
+    );
     let answer = KeyAnswer {
         ceremony: form.text("ceremony").to_owned(),
         response: form.text("response").to_owned(),
@@ -134,7 +145,7 @@ pub(crate) async fn rename(exchange: Exchange) -> Answer {
     let account = exchange.account()?;
     let form = exchange.form().await?;
     let key: Option<KeyId> = exchange.parameters.get("key").parse().ok();
-    let name = form.text("name").trim();
+    let name = form.text(RenameFields::NAME).trim();
     let permit = exchange
         .decide_page(
             RenameKey {
@@ -155,7 +166,7 @@ pub(crate) async fn rename(exchange: Exchange) -> Answer {
             let (status, text) = super::told(&exchange, error)?;
             status.of(show_rename(
                 &exchange,
-                Errors::of_field("name", text),
+                Errors::of_field(RenameFields::NAME, text),
                 key,
                 name,
             ))

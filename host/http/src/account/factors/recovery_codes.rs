@@ -7,10 +7,17 @@ use identity::factors::{ConfirmRecoveryCodes, FactorError, GenerateRecoveryCodes
 
 use crate::exchange::Exchange;
 use crate::frame::answers::{form_layout, with_status};
+use crate::frame::fields::fields;
 use crate::frame::form::Errors;
 use crate::frame::layout::Layout;
 use crate::frame::page::pages;
 use crate::problem::Answer;
+
+fields! {
+    RecoveryCodeFields {
+        CODE = "code": "One of your recovery codes", secret;
+    }
+}
 
 #[derive(Template)]
 #[template(path = "account/recovery_codes.html")]
@@ -101,18 +108,18 @@ pub(crate) async fn confirm(exchange: Exchange) -> Answer {
         .decide_page(
             ConfirmRecoveryCodes {
                 account,
-                code: form.text("code").to_owned(),
+                code: form.text(RecoveryCodeFields::CODE).to_owned(),
             },
             &form,
         )
         .await?;
-    if form.text("code").is_empty() {
+    if form.text(RecoveryCodeFields::CODE).is_empty() {
         // Also who comes back from a step-up: codes are not kept for them.
         return with_status(
             StatusCode::UNPROCESSABLE_ENTITY,
             show(
                 &exchange,
-                Errors::of_field("code", "Type one of your recovery codes"),
+                Errors::of_field(RecoveryCodeFields::CODE, "Type one of your recovery codes"),
                 Vec::new(),
                 false,
             ),
@@ -135,7 +142,7 @@ pub(crate) async fn confirm(exchange: Exchange) -> Answer {
             }
             status.of(show(
                 &exchange,
-                Errors::of_field("code", text),
+                Errors::of_field(RecoveryCodeFields::CODE, text),
                 Vec::new(),
                 false,
             ))

@@ -7,10 +7,17 @@ use identity::{AccountView, OpenEnrollment};
 use super::super::{own_session, qr_code, renewed};
 use crate::exchange::Exchange;
 use crate::frame::answers::form_layout;
+use crate::frame::fields::fields;
 use crate::frame::form::{Errors, Form};
 use crate::frame::layout::Layout;
 use crate::frame::page::pages;
 use crate::problem::Answer;
+
+fields! {
+    AppFields {
+        CODE = "code": "Code from the app", secret;
+    }
+}
 
 #[derive(Template)]
 #[template(path = "account/totp.html")]
@@ -77,7 +84,7 @@ pub(crate) async fn enroll(exchange: Exchange) -> Answer {
     let form = exchange.form().await?;
     let (ceremony, code) = (
         form.text("ceremony").to_owned(),
-        form.text("code").to_owned(),
+        form.text(AppFields::CODE).to_owned(),
     );
     let target = ConfirmTotp {
         session,
@@ -97,9 +104,11 @@ pub(crate) async fn enroll(exchange: Exchange) -> Answer {
                 .proposed_totp(session, &ceremony)
                 .await
             {
-                Ok(proposed) => {
-                    status.of(show(&exchange, Errors::of_field("code", text), &proposed))
-                }
+                Ok(proposed) => status.of(show(
+                    &exchange,
+                    Errors::of_field(AppFields::CODE, text),
+                    &proposed,
+                )),
                 Err(error) => super::again(&exchange, view, error, "", "", "").await,
             }
         }
