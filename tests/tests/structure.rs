@@ -45,6 +45,8 @@ const ARROWS: &[(&str, &[&str])] = &[
             "model",
         ],
     ),
+    // For tests alone; a test of its own holds that.
+    ("testkit", &["gate", "policy-engine", "storage", "model"]),
     ("policy-sdk", &[]),
     ("restrict-routes", &["policy-sdk"]),
     ("require-second-factor", &["policy-sdk"]),
@@ -325,6 +327,25 @@ fn crates_depend_on_each_other_and_on_the_outside_only_as_designed() {
     assert!(violations.is_empty(), "{}", violations.join("\n"));
 }
 
+/// What tests begin with has no place in what is shipped: it makes callers and permits of nothing.
+#[test]
+fn nothing_but_tests_depends_on_the_testkit() {
+    let manifests = manifests();
+    let depend_on_it = |kinds: &[&str]| -> Vec<&str> {
+        manifests
+            .iter()
+            .filter(|manifest| {
+                let dependencies = manifest.dependencies(kinds);
+                dependencies.iter().any(|(name, _)| name == "testkit")
+            })
+            .map(|manifest| manifest.name.as_str())
+            .collect()
+    };
+    let product = depend_on_it(&["dependencies", "build-dependencies"]);
+    assert!(product.is_empty(), "{product:?} depend on the testkit");
+    assert!(!depend_on_it(&["dev-dependencies"]).is_empty());
+}
+
 #[test]
 fn every_row_of_the_tables_speaks_of_a_crate_that_exists() {
     let names: BTreeSet<String> = manifests()
@@ -398,6 +419,7 @@ fn statements_are_written_only_where_storage_is() {
         "server",
         "model",
         "policy-engine",
+        "testkit",
     ] {
         files(&top().join("host").join(host), "rs", &mut paths);
     }

@@ -11,28 +11,23 @@ mod reading;
 
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use gate::{
-    Gate, GateConfig, Method, PackageError, ProjectFacts, Recorder, RecorderConfig, RefusalKind,
-    ServerIdentity, SetPackage, Target, TargetFacts,
+    Gate, Method, PackageError, ProjectFacts, RefusalKind, SetPackage, Target, TargetFacts,
 };
-use model::audit::{Actor, AuditEvent, Detail, EventKind};
-use model::time::ManualClock;
+use model::audit::{Actor, EventKind};
 use model::{
     Action, Assurance, Caller, Caveat, CredentialKind, Factor, FactorUse, Factors, MailKind,
     PasswordDisabled, PasswordState, Principal, ProjectId, ProjectStatus, Role, Timestamp,
-    TokenFacts, TokenId, UserFacts, UserId, UserName,
 };
 use policy_engine::Grade;
-use storage::Storage;
 use storage::audit::AuditFilter;
 use storage::decisions::DecisionFilter;
 use storage::policies::NewPolicySet;
 use storage::users::NewUser;
-
-const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+use testkit::{GateBuilder, NOW, Person, engine, event, shipped};
 
 struct Fixture {
     gate: Gate,
@@ -45,35 +40,10 @@ impl Fixture {
     }
 
     async fn recording(reads_per_second: u32) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let storage = Storage::connect(&format!(
-            "sqlite:{}",
-            folder.path().join("test.sqlite").display()
-        ))
-        .await
-        .unwrap();
-        storage.migrate().await.unwrap();
-        let engine = engine();
-        let recorder = Recorder::start(
-            storage.clone(),
-            RecorderConfig {
-                reads_per_second,
-                ..RecorderConfig::default()
-            },
-        );
-        let server = ServerIdentity {
-            id: model::ServerId::new(),
-            host: "test".into(),
-            pid: 1,
-            started_at: NOW,
-        };
-        let gate = Gate::new(GateConfig {
-            storage,
-            engine,
-            recorder,
-            clock: Arc::new(ManualClock::at(NOW)),
-            server,
-        });
+        let (storage, folder) = testkit::database().await;
+        let gate = GateBuilder::on(&storage)
+            .recording(reads_per_second)
+            .without_policies();
         Self {
             gate,
             _folder: folder,
@@ -82,7 +52,7 @@ impl Fixture {
 
     async fn with(set: &str) -> Self {
         let fixture = Self::new().await;
-        let number = fixture.store(package(set)).await;
+        let number = fixture.store(shipped(set)).await;
         fixture.gate.install(number).await.unwrap();
         fixture
     }
@@ -113,16 +83,6 @@ impl Fixture {
     ) -> Result<gate::Permit<Thing>, gate::Refusal> {
         self.gate.decide(&self.begin(), caller, target).await
     }
-}
-
-fn engine() -> policy_engine::Engine {
-    let config = policy_engine::EngineConfig::new(policy_engine::Compiler::InProcess);
-    policy_engine::Engine::new(config).unwrap()
-}
-
-fn package(set: &str) -> SetPackage {
-    let policies: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies");
-    SetPackage::read(&policies.join(set)).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// A set of one guest that has obligations.
@@ -190,37 +150,10 @@ impl Target for Thing {
     }
 }
 
-fn person(factors: Factors) -> Principal {
-    Principal::User(UserFacts {
-        id: UserId::new(),
-        name: UserName::parse("ana").unwrap(),
-        created_at: Timestamp(0),
-        email_verified: true,
-        factors,
-        staff: false,
-    })
-}
-
-const ENROLLED: Factors = Factors {
-    totp: true,
-    webauthn: false,
-};
+const ENROLLED: Factors = testkit::APP;
 
 fn token_caller(factors: Factors, caveats: Vec<Caveat>) -> Caller {
-    Caller {
-        credential: CredentialKind::ApiToken,
-        principal: person(factors),
-        token: Some(TokenFacts {
-            id: TokenId::new(),
-            created_at: Timestamp(0),
-            last_used_at: None,
-            made_with_second_factor: false,
-            minted: caveats,
-            added: Vec::new(),
-        }),
-        session: None,
-        assurance: Assurance::NONE,
-    }
+    Person::new("ana").enrolled(factors).token(caveats)
 }
 
 fn session(second_factor_at: Option<Timestamp>) -> Caller {
@@ -228,17 +161,11 @@ fn session(second_factor_at: Option<Timestamp>) -> Caller {
         factor: Factor::Totp,
         at,
     });
-    Caller {
-        credential: CredentialKind::Session,
-        principal: person(ENROLLED),
-        token: None,
-        session: None,
-        assurance: Assurance {
-            password_at: Some(NOW),
-            second_factor,
-            password_state: PasswordState::Unchecked,
-        },
-    }
+    Person::new("ana").enrolled(ENROLLED).session(Assurance {
+        password_at: Some(NOW),
+        second_factor,
+        password_state: PasswordState::Unchecked,
+    })
 }
 
 #[tokio::test]
@@ -441,10 +368,6 @@ impl Fixture {
     }
 }
 
-fn event(kind: EventKind) -> AuditEvent {
-    AuditEvent::of_server(NOW, Detail::read(kind, &serde_json::json!({})))
-}
-
 #[tokio::test]
 async fn a_denial_disables_the_password_and_tells_its_owner_in_the_policys_words() {
     let fixture = Fixture::obliging().await;
@@ -632,7 +555,7 @@ async fn a_refusal_is_on_record_before_it_is_answered() {
 #[tokio::test]
 async fn of_the_looks_at_pages_by_nobody_some_a_second_are_on_record() {
     let fixture = Fixture::recording(20).await;
-    let number = fixture.store(package("default")).await;
+    let number = fixture.store(shipped("default")).await;
     fixture.gate.install(number).await.unwrap();
     for _ in 0..50 {
         let attempt = fixture.gate.begin(
@@ -679,7 +602,7 @@ async fn each_decision_of_a_request_is_made_by_the_set_that_serves_then() {
         (permit.decision(), permit.set_number()),
         (attempt.decision(), attempt.set_number())
     );
-    let strict = fixture.store(package("strict")).await;
+    let strict = fixture.store(shipped("strict")).await;
     fixture.gate.install(strict).await.unwrap();
     let refusal = fixture
         .gate
@@ -735,9 +658,9 @@ impl Fixture {
         // The command line would not store such a set; another machine's might have.
         let case = "[[case]]\nname = \"a token lists tokens\"\nbase = \"api-token\"\naction = \"token:list\"\nexpect = \"permit\"\n";
         let stored =
-            serde_json::json!({ "spec": package("strict").spec, "cases": [["broken.toml", case]] })
+            serde_json::json!({ "spec": shipped("strict").spec, "cases": [["broken.toml", case]] })
                 .to_string();
-        self.store(package("strict")).await;
+        self.store(shipped("strict")).await;
         let mut unit = self.gate.storage().begin().await.unwrap();
         let number = unit
             .add_policy_set(&NewPolicySet {
@@ -765,7 +688,7 @@ impl Fixture {
 #[tokio::test]
 async fn a_change_is_decided_by_the_newest_activation_before_the_server_has_noticed_it() {
     let fixture = Fixture::with("default").await;
-    let strict = fixture.store(package("strict")).await;
+    let strict = fixture.store(shipped("strict")).await;
     fixture.activate(strict).await;
     let upload = Thing::on_project(Action::FileUpload, Some(Role::Owner));
     let refusal = fixture
@@ -791,7 +714,7 @@ async fn what_was_permitted_before_an_activation_is_not_done_after_it() {
         .commit(&event(EventKind::FileUploaded))
         .await
         .unwrap();
-    let observe = fixture.store(package("observe")).await;
+    let observe = fixture.store(shipped("observe")).await;
     fixture.activate(observe).await;
     let (_, rest) = permit.split();
     let error = rest
@@ -858,8 +781,8 @@ async fn a_set_that_cannot_be_loaded_here_stops_no_change_under_the_one_that_ser
 async fn an_installation_that_was_overtaken_puts_no_earlier_set_in_place() {
     let fixture = Fixture::with("default").await;
     let (strict, observe) = (
-        fixture.store(package("strict")).await,
-        fixture.store(package("observe")).await,
+        fixture.store(shipped("strict")).await,
+        fixture.store(shipped("observe")).await,
     );
     fixture.activate(strict).await;
     fixture.activate(observe).await;
@@ -942,7 +865,7 @@ fn a_set_that_could_permit_nothing_is_known_before_it_is_applied() {
         ("default", Grade::Enforce, false),
         ("default", Grade::Observe, true),
     ] {
-        let mut package = package(set);
+        let mut package = shipped(set);
         package.cases.clear();
         package
             .spec
@@ -978,12 +901,12 @@ fn a_set_folder_cannot_make_its_reader_read_for_ever() {
 async fn the_same_folder_applied_twice_is_one_set() {
     let fixture = Fixture::new().await;
     assert_eq!(
-        fixture.store(package("default")).await,
-        fixture.store(package("default")).await
+        fixture.store(shipped("default")).await,
+        fixture.store(shipped("default")).await
     );
     assert_ne!(
-        fixture.store(package("default")).await,
-        fixture.store(package("strict")).await
+        fixture.store(shipped("default")).await,
+        fixture.store(shipped("strict")).await
     );
 }
 
@@ -995,7 +918,7 @@ async fn a_set_that_several_servers_store_at_once_is_one_set() {
     ))
     .unwrap();
     let verified = Arc::new(
-        package("default")
+        shipped("default")
             .verify(&engine)
             .unwrap_or_else(|error| panic!("{error}")),
     );
@@ -1015,7 +938,7 @@ async fn a_set_that_several_servers_store_at_once_is_one_set() {
 #[tokio::test]
 async fn an_activation_asked_for_by_another_process_is_followed() {
     let fixture = Fixture::with("default").await;
-    let strict = fixture.store(package("strict")).await;
+    let strict = fixture.store(shipped("strict")).await;
     gate::activate_first(fixture.gate.storage(), strict, NOW)
         .await
         .unwrap();

@@ -5,28 +5,15 @@
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
-use std::sync::Arc;
 
 use gate::demands::{Demand, DemandedBy};
-use gate::{
-    Gate, GateConfig, Method, ProjectFacts, Recorder, RecorderConfig, ServerIdentity, SetPackage,
-};
+use gate::{Gate, Method, ProjectFacts, SetPackage};
 use model::audit::Actor;
-use model::time::ManualClock;
-use model::{
-    Assurance, Caller, CredentialKind, Factor, FactorUse, Factors, PasswordState, Principal,
-    ProjectId, ProjectStatus, Role, Timestamp, UserFacts, UserId, UserName,
-};
+use model::{Assurance, Caller, Factors, ProjectId, ProjectStatus, Role, Timestamp};
 use policy_engine::Grade;
 use serde_json::{Value, json};
-use storage::Storage;
 use storage::decisions::DecisionFilter;
-
-const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
-const APP: Factors = Factors {
-    totp: true,
-    webauthn: false,
-};
+use testkit::{APP, GateBuilder, NOW, Person};
 
 struct Fixture {
     gate: Gate,
@@ -36,47 +23,11 @@ struct Fixture {
 impl Fixture {
     /// With this set, changed like that; its cases are about the set as it is shipped.
     async fn with(set: &str, change: impl Fn(&mut SetPackage)) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let storage = Storage::connect(&format!(
-            "sqlite:{}",
-            folder.path().join("test.sqlite").display()
-        ))
-        .await
-        .unwrap();
-        storage.migrate().await.unwrap();
-        let engine = policy_engine::Engine::new(policy_engine::EngineConfig::new(
-            policy_engine::Compiler::InProcess,
-        ))
-        .unwrap();
-        let mut package = SetPackage::read(
-            &Path::new(env!("CARGO_MANIFEST_DIR"))
-                .join("../../policies")
-                .join(set),
-        )
-        .unwrap_or_else(|error| panic!("{error}"));
+        let (storage, folder) = testkit::database().await;
+        let mut package = testkit::shipped(set);
         package.cases.clear();
         change(&mut package);
-        let number = package
-            .verify(&engine)
-            .unwrap_or_else(|error| panic!("{error}"))
-            .store(&storage, &Actor::System, NOW)
-            .await
-            .unwrap();
-        let recorder = Recorder::start(storage.clone(), RecorderConfig::default());
-        let server = ServerIdentity {
-            id: model::ServerId::new(),
-            host: "test".into(),
-            pid: 1,
-            started_at: NOW,
-        };
-        let gate = Gate::new(GateConfig {
-            storage,
-            engine,
-            recorder,
-            clock: Arc::new(ManualClock::at(NOW)),
-            server,
-        });
-        gate.install(number).await.unwrap();
+        let gate = GateBuilder::on(&storage).with(package).await;
         Self {
             gate,
             _folder: folder,
@@ -118,28 +69,14 @@ impl Fixture {
 
 /// Proved nothing lately, and has no verified address: neither is what is asked about.
 fn person(factors: Factors) -> Caller {
-    let user = UserFacts {
-        id: UserId::new(),
-        name: UserName::parse("ana").unwrap(),
-        created_at: Timestamp(0),
-        email_verified: false,
-        factors,
-        staff: false,
+    let long_ago = Assurance {
+        password_at: None,
+        ..testkit::verified_now(Timestamp(0))
     };
-    Caller {
-        credential: CredentialKind::Session,
-        principal: Principal::User(user),
-        token: None,
-        session: None,
-        assurance: Assurance {
-            password_at: None,
-            second_factor: Some(FactorUse {
-                factor: Factor::Totp,
-                at: Timestamp(0),
-            }),
-            password_state: PasswordState::Unchecked,
-        },
-    }
+    Person::new("ana")
+        .enrolled(factors)
+        .unverified()
+        .session(long_ago)
 }
 
 fn project(name: &str, role: Role, owner_settings: Value) -> ProjectFacts<'_> {

@@ -6,14 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use blobs::Blobs;
-use gate::{
-    Gate, GateConfig, Permit, Recorder, RecorderConfig, ServerIdentity, Target, break_glass,
-};
+use gate::{Permit, Target, break_glass};
 use identity::{Account, CreateUser, Identity, IdentityConfig, NewTokenScope, RevokeToken};
 use model::{Clock, SystemClock, TokenId, UserId, UserName};
 use portcullis_http::{App, AppConfig, Credentials, Route, routes};
 use registry::{Registry, RegistryConfig};
 use storage::Storage;
+use testkit::GateBuilder;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -30,35 +29,13 @@ struct Server {
 }
 
 async fn start(configure: impl FnOnce(&mut AppConfig)) -> Server {
-    let folder = tempfile::tempdir().unwrap();
-    let storage = Storage::connect(&format!(
-        "sqlite:{}",
-        folder.path().join("database").display()
-    ))
-    .await
-    .unwrap();
-    storage.migrate().await.unwrap();
+    let (storage, folder) = testkit::database().await;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let mut engine = policy_engine::EngineConfig::new(policy_engine::Compiler::InProcess);
-    engine.lanes = 1;
-    let gate = Gate::new(GateConfig {
-        storage: storage.clone(),
-        engine: policy_engine::Engine::new(engine).unwrap(),
-        recorder: Recorder::start(
-            storage.clone(),
-            RecorderConfig {
-                reads_per_second: 10,
-                ..RecorderConfig::default()
-            },
-        ),
-        clock: clock.clone(),
-        server: ServerIdentity {
-            id: model::ServerId::new(),
-            host: "test".into(),
-            pid: 1,
-            started_at: clock.now(),
-        },
-    });
+    let gate = GateBuilder::on(&storage)
+        .clock(clock.clone())
+        .engine(testkit::small_engine())
+        .recording(10)
+        .without_policies();
     let identity = Identity::new(
         storage.clone(),
         clock.clone(),

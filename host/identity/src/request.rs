@@ -329,13 +329,10 @@ impl UseCase<'_> {
 
     /// Records a successful authentication.
     pub(crate) async fn audit_admission(&self, caller: &Caller) -> Result<(), Failure> {
+        let factor = caller.assurance.second_factor.map(|used| used.factor);
         let succeeded = Detail::AuthenticationSucceeded {
             method: caller.credential.into(),
-            second_factor: caller
-                .assurance
-                .second_factor
-                .map(|used| used.factor)
-                .into(),
+            second_factor: factor.into(),
             action: self.action.into(),
             route: self.attempt.route.to_owned(),
         };

@@ -196,6 +196,10 @@ const LONG: &[(&str, &str)] = &[
     ),
     ("host/storage/src/users.rs", "The statements of one noun."),
     (
+        "host/storage/tests/suite/migration.rs",
+        "From the tables of each earlier version, a test for each step.",
+    ),
+    (
         "host/storage/tests/suite/releases.rs",
         "Tests of one noun, on both databases.",
     ),

@@ -14,7 +14,7 @@ fn staff(second_factor_at: Option<Timestamp>) -> Caller {
 }
 
 fn candidate(set: &str) -> Candidate {
-    let verified = package(set).verify(&engine()).unwrap();
+    let verified = shipped(set).verify(&engine()).unwrap();
     Candidate::judge(verified, false).unwrap_or_else(|refused| panic!("{refused}"))
 }
 
@@ -90,7 +90,7 @@ async fn going_back_names_what_there_is_not() {
         roll_back(Some(7)).await,
         Err(RollBackError::NoSuchSet(7))
     ));
-    let strict = activate(fixture.store(package("strict")).await).await;
+    let strict = activate(fixture.store(shipped("strict")).await).await;
     let activated = roll_back(None).await.unwrap();
     assert_eq!(Some(activated.number), first);
     assert!(activated.sequence > strict);

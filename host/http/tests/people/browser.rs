@@ -1,36 +1,31 @@
 //! A registry with the default policies, and browsers without script that use it.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, LOCATION, ORIGIN, SET_COOKIE};
 use axum::http::{HeaderMap, Request, StatusCode};
 use blobs::Blobs;
-use gate::{
-    Gate, GateConfig, Permit, Recorder, RecorderConfig, ServerIdentity, SetPackage, Target,
-    break_glass,
-};
+use gate::{Permit, Target, break_glass};
 use hmac::{Hmac, KeyInit, Mac};
 use http_body_util::BodyExt;
 use identity::{
     Account, CreateUser, Identity, IdentityConfig, NewTokenScope, PasswordHashing, Secret,
     SetPassword,
 };
-use model::audit::Actor;
 use model::mail::{MailField, MailKind};
 use model::time::ManualClock;
-use model::{Clock, Timestamp, UserId, UserName};
+use model::{Clock, UserId, UserName};
 use portcullis_http::{App, AppConfig};
 use registry::{Registry, RegistryConfig};
 use sha1::Sha1;
 use storage::Storage;
 use storage::outbox::OutboxRow;
+use testkit::{GateBuilder, NOW};
 use tower::ServiceExt;
 
 pub(crate) const URL: &str = "https://index.example";
 pub(crate) const PASSWORD: &str = "quiet otters rearrange teapots";
-const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 
 pub(crate) struct Site {
     router: axum::Router,
@@ -47,43 +42,15 @@ impl Site {
 
     /// With one of the sets that are shipped.
     pub(crate) async fn with_set(set: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let storage = Storage::connect(&format!(
-            "sqlite:{}",
-            folder.path().join("database").display()
-        ))
-        .await
-        .unwrap();
-        storage.migrate().await.unwrap();
+        let (storage, folder) = testkit::database().await;
         let clock = Arc::new(ManualClock::at(NOW));
-        let mut engine = policy_engine::EngineConfig::new(policy_engine::Compiler::InProcess);
-        engine.lanes = 1;
-        let engine = policy_engine::Engine::new(engine).unwrap();
-        let recorder = Recorder::start(
-            storage.clone(),
-            RecorderConfig {
-                reads_per_second: 1000,
-                ..RecorderConfig::default()
-            },
-        );
-        let server = ServerIdentity {
-            id: model::ServerId::new(),
-            host: "test".into(),
-            pid: 1,
-            started_at: NOW,
-        };
-        let package = package(set, &folder.path().join("set"))
-            .verify(&engine)
-            .unwrap_or_else(|error| panic!("{error}"));
-        let number = package.store(&storage, &Actor::System, NOW).await.unwrap();
-        let gate = Gate::new(GateConfig {
-            storage: storage.clone(),
-            engine,
-            recorder,
-            clock: clock.clone(),
-            server,
-        });
-        gate.install(number).await.unwrap();
+        let sets = tempfile::tempdir().unwrap();
+        let gate = GateBuilder::on(&storage)
+            .clock(clock.clone())
+            .engine(testkit::small_engine())
+            .recording(1000)
+            .with(testkit::written(sets.path(), &testkit::text_of(set)))
+            .await;
         let password_hashing = PasswordHashing {
             memory_kib: 8,
             iterations: 1,
@@ -237,21 +204,6 @@ fn code_at(secret: &str, seconds: i64) -> String {
     let start = (digest[19] & 15) as usize;
     let number = u32::from_be_bytes(digest[start..start + 4].try_into().unwrap()) & 0x7fff_ffff;
     format!("{:06}", number % 1_000_000)
-}
-
-fn package(name: &str, folder: &Path) -> SetPackage {
-    let policies = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies");
-    std::fs::create_dir(folder).unwrap();
-    let set = std::fs::read_to_string(policies.join(name).join("set.toml")).unwrap();
-    for module in set
-        .lines()
-        .filter_map(|line| line.strip_prefix("module = \"")?.strip_suffix('"'))
-    {
-        std::fs::copy(policies.join("modules").join(module), folder.join(module))
-            .expect("policy modules are built: cargo xtask build-plugins");
-    }
-    std::fs::write(folder.join("set.toml"), set).unwrap();
-    SetPackage::read(folder).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Somebody's browser: keeps cookies, follows nothing by itself, runs no script.

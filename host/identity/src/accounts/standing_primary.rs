@@ -5,8 +5,8 @@
 //! user's row has it, and the audit log says the same.
 
 use gate::Permit;
+use model::audit::Detail;
 use model::audit::detail::Promotion;
-use model::audit::{Actor, Detail};
 use model::email::comparable;
 use model::mail::{Mail, MailField, MailKind};
 use model::{Timestamp, UserId};
@@ -48,7 +48,7 @@ pub(crate) async fn note_promotion<T>(
     user: &UserRow,
     mailbox: &Mailbox,
 ) -> Result<(), StorageError> {
-    let is_by_session = matches!(permit.actor(), Actor::Caller { .. });
+    let is_by_session = permit.actor().is_remote();
     let at = permit.at();
     let before = standing_primary(user, mailbox, at)
         .filter(|_| is_by_session && mailbox.primary().is_some())

@@ -11,14 +11,10 @@ mod removal;
 mod software_key;
 
 use std::net::IpAddr;
-use std::path::Path;
 use std::sync::Arc;
 
-use gate::{
-    Attempt, Gate, GateConfig, Method, Permit, Recorder, RecorderConfig, Refusal, ServerIdentity,
-    SetPackage, Target, break_glass,
-};
-use model::audit::{Actor, AuditEvent, Detail, EventKind};
+use gate::{Attempt, Gate, Method, Permit, Refusal, SetPackage, Target, break_glass};
+use model::audit::{AuditEvent, Detail, EventKind};
 use model::time::ManualClock;
 use model::{
     Assurance, Caller, CeremonyKind, Clock, CredentialKind, Factor, FactorUse, KeyId, MailKind,
@@ -30,6 +26,7 @@ use storage::audit::AuditFilter;
 use storage::ceremonies::NewCeremony;
 use storage::sessions::NewSession;
 use storage::users::UserRow;
+use testkit::{GateBuilder, NOW};
 
 use super::keys::{EnrollKey, KeyKind, ProposeKey};
 use super::{ConfirmRecoveryCodes, FactorError, GenerateRecoveryCodes, KeyAnswer, KeyChallenge};
@@ -40,7 +37,6 @@ use crate::{
 };
 use software_key::SoftwareKey;
 
-const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 const ORIGIN: &str = "https://pypi.example.org";
 
 struct Fixture {
@@ -73,45 +69,15 @@ impl Fixture {
     }
 
     async fn with(public_url: &str, limits: Limits, change: impl Fn(&mut SetPackage)) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let storage = Storage::connect(&format!(
-            "sqlite:{}",
-            folder.path().join("test.sqlite").display()
-        ))
-        .await
-        .unwrap();
-        storage.migrate().await.unwrap();
+        let (storage, folder) = testkit::database().await;
         let clock = Arc::new(ManualClock::at(NOW));
-        let engine = policy_engine::Engine::new(policy_engine::EngineConfig::new(
-            policy_engine::Compiler::InProcess,
-        ))
-        .unwrap();
-        let mut package =
-            SetPackage::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies/default"))
-                .unwrap_or_else(|error| panic!("{error}"));
+        let mut package = testkit::shipped("default");
         package.cases.clear();
         change(&mut package);
-        let number = package
-            .verify(&engine)
-            .unwrap_or_else(|error| panic!("{error}"))
-            .store(&storage, &Actor::System, NOW)
-            .await
-            .unwrap();
-        let recorder = Recorder::start(storage.clone(), RecorderConfig::default());
-        let server = ServerIdentity {
-            id: model::ServerId::new(),
-            host: "test".into(),
-            pid: 1,
-            started_at: NOW,
-        };
-        let gate = Gate::new(GateConfig {
-            storage: storage.clone(),
-            engine,
-            recorder,
-            clock: clock.clone(),
-            server,
-        });
-        gate.install(number).await.unwrap();
+        let gate = GateBuilder::on(&storage)
+            .clock(clock.clone())
+            .with(package)
+            .await;
         let config = IdentityConfig {
             public_url: public_url.to_owned(),
             limits,

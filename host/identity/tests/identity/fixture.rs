@@ -1,13 +1,9 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use gate::{
-    Attempt, Gate, GateConfig, Method, Permit, Recorder, RecorderConfig, Refusal, ServerIdentity,
-    SetPackage, Target, break_glass,
-};
+use gate::{Attempt, Gate, Method, Permit, Refusal, Target, break_glass};
 use identity::limits::Limit;
 use identity::{
     Account, AccountView, CreateUser, EnrollTotp, Identity, IdentityConfig, Limits, LoginStep,
@@ -16,12 +12,13 @@ use identity::{
 };
 use model::audit::{Actor, AuditEvent, Detail, EventKind};
 use model::time::ManualClock;
-use model::{Action, Caller, Clock, DecisionId, Timestamp, UserId, UserName};
+use model::{Action, Caller, Clock, DecisionId, UserId, UserName};
 use sha2::{Digest, Sha256};
 use storage::Storage;
 use storage::audit::{AuditFilter, AuditRow};
+use testkit::GateBuilder;
 
-pub(crate) const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+pub(crate) use testkit::NOW;
 pub(crate) const PASSWORD: &str = "correct horse";
 
 /// Passwords upload, tokens upload, sessions do everything else.
@@ -125,35 +122,12 @@ impl Fixture {
     ) -> Self {
         let storage = Storage::connect(url).await.unwrap();
         storage.migrate().await.unwrap();
-        let engine = policy_engine::Engine::new(policy_engine::EngineConfig::new(
-            policy_engine::Compiler::InProcess,
-        ))
-        .unwrap();
-        let recorder = Recorder::start(
-            storage.clone(),
-            RecorderConfig {
-                reads_per_second: 1000,
-                ..RecorderConfig::default()
-            },
-        );
-        let server = ServerIdentity {
-            id: model::ServerId::new(),
-            host: "test".into(),
-            pid: 1,
-            started_at: NOW,
-        };
-        let set = package(folder.path(), bindings)
-            .verify(&engine)
-            .unwrap_or_else(|error| panic!("{error}"));
-        let number = set.store(&storage, &Actor::System, NOW).await.unwrap();
-        let gate = Gate::new(GateConfig {
-            storage: storage.clone(),
-            engine,
-            recorder,
-            clock: clock.clone(),
-            server,
-        });
-        gate.install(number).await.unwrap();
+        let package = testkit::written(folder.path(), &format!("{SET}{bindings}"));
+        let gate = GateBuilder::on(&storage)
+            .clock(clock.clone())
+            .recording(1000)
+            .with(package)
+            .await;
         let password_hashing = PasswordHashing {
             memory_kib: 8,
             iterations: 1,
@@ -548,18 +522,4 @@ pub(crate) fn code_at(secret: &Secret<String>, seconds: i64) -> String {
 
 pub(crate) fn user_name(text: &str) -> UserName {
     UserName::parse(text).unwrap()
-}
-
-fn package(folder: &Path, bindings: &str) -> SetPackage {
-    let modules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies/modules");
-    let set = format!("{SET}{bindings}");
-    for module in set
-        .lines()
-        .filter_map(|line| line.strip_prefix("module = \"")?.strip_suffix('"'))
-    {
-        std::fs::copy(modules.join(module), folder.join(module))
-            .expect("policy modules are built: cargo xtask build-plugins");
-    }
-    std::fs::write(folder.join("set.toml"), set).unwrap();
-    SetPackage::read(folder).unwrap_or_else(|error| panic!("{error}"))
 }

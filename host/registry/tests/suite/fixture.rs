@@ -7,16 +7,11 @@ use std::sync::{Arc, OnceLock};
 use blobs::Blobs;
 use bytes::Bytes;
 use gate::package::VerifiedPackage;
-use gate::{
-    Gate, GateConfig, Method, Permit, Recorder, RecorderConfig, ServerIdentity, SetPackage, Target,
-};
-use model::audit::{Actor, AuditEvent, Detail, EventKind};
+use gate::{Gate, Method, Permit, Target};
+use model::audit::{AuditEvent, Detail, EventKind};
 use model::time::ManualClock;
-use model::{
-    Assurance, Caller, CredentialKind, Factor, FactorUse, Factors, PasswordState, Principal,
-    Timestamp, TokenFacts, TokenId, UserFacts, UserId, UserName,
-};
-use policy_engine::{Compiler, Engine, EngineConfig};
+use model::{Caller, TokenFacts, TokenId, UserId, UserName};
+use policy_engine::Engine;
 use registry::form::FormBuilder;
 use registry::index::{ListPage, Page, PageFormat};
 use registry::spool::Spool;
@@ -26,11 +21,12 @@ use storage::tokens::NewToken;
 use storage::users::NewUser;
 use storage::{Secret, Storage};
 use tempfile::TempDir;
+use testkit::GateBuilder;
 
 /// The address of all requests.
 pub(crate) const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-pub(crate) const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+pub(crate) use testkit::NOW;
 
 /// All bytes of a page, as a client receives them.
 async fn whole(bytes: &registry::index::PageBytes) -> Bytes {
@@ -74,20 +70,13 @@ impl Read {
 /// Compiling the modules takes longest, so every test shares the engine.
 fn engine() -> Engine {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
-    ENGINE
-        .get_or_init(|| Engine::new(EngineConfig::new(Compiler::InProcess)).unwrap())
-        .clone()
+    ENGINE.get_or_init(testkit::engine).clone()
 }
 
 /// The set `default`, verified once. As long as it is alive, the engine keeps its modules.
 fn default_set() -> &'static VerifiedPackage {
     static SET: OnceLock<VerifiedPackage> = OnceLock::new();
-    SET.get_or_init(|| {
-        let package =
-            SetPackage::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies/default"))
-                .unwrap();
-        package.verify(&engine()).unwrap()
-    })
+    SET.get_or_init(|| testkit::shipped("default").verify(&engine()).unwrap())
 }
 
 pub(crate) struct Fixture {
@@ -106,19 +95,10 @@ pub(crate) struct Person {
 }
 
 impl Person {
-    fn principal(&self) -> Principal {
-        let factors = Factors {
-            totp: true,
-            webauthn: false,
-        };
-        Principal::User(UserFacts {
-            id: self.id,
-            name: self.name.clone(),
-            created_at: Timestamp(0),
-            email_verified: true,
-            factors,
-            staff: false,
-        })
+    fn caller(&self) -> testkit::Person {
+        testkit::Person::new(self.name.as_written())
+            .known_as(self.id)
+            .enrolled(testkit::APP)
     }
 
     pub(crate) fn token_id(&self) -> TokenId {
@@ -127,41 +107,19 @@ impl Person {
 
     /// As an upload client with an API token.
     pub(crate) fn token(&self) -> Caller {
-        let (minted, added) = (Vec::new(), Vec::new());
-        let token = TokenFacts {
+        self.caller().with_token(TokenFacts {
             id: self.token,
             created_at: NOW,
             last_used_at: None,
             made_with_second_factor: true,
-            minted,
-            added,
-        };
-        Caller {
-            credential: CredentialKind::ApiToken,
-            principal: self.principal(),
-            token: Some(token),
-            session: None,
-            assurance: Assurance::NONE,
-        }
+            minted: Vec::new(),
+            added: Vec::new(),
+        })
     }
 
     /// As a person who has just confirmed password and second factor.
     pub(crate) fn session(&self) -> Caller {
-        let assurance = Assurance {
-            password_at: Some(NOW),
-            second_factor: Some(FactorUse {
-                factor: Factor::Totp,
-                at: NOW,
-            }),
-            password_state: PasswordState::Unchecked,
-        };
-        Caller {
-            credential: CredentialKind::Session,
-            principal: self.principal(),
-            token: None,
-            session: None,
-            assurance,
-        }
+        self.caller().session(testkit::verified_now(NOW))
     }
 }
 
@@ -175,31 +133,12 @@ impl Fixture {
         let clock = Arc::new(ManualClock::at(NOW));
         let storage = connect(folder.path()).await;
         storage.migrate().await.unwrap();
-        let recorder = Recorder::start(
-            storage.clone(),
-            RecorderConfig {
-                reads_per_second: 1000,
-                ..RecorderConfig::default()
-            },
-        );
-        let server = ServerIdentity {
-            id: model::ServerId::new(),
-            host: "test".into(),
-            pid: 1,
-            started_at: NOW,
-        };
-        let gate = Gate::new(GateConfig {
-            storage: storage.clone(),
-            engine: engine(),
-            recorder,
-            clock: clock.clone(),
-            server,
-        });
-        let number = default_set()
-            .store(&storage, &Actor::System, NOW)
-            .await
-            .unwrap();
-        gate.install(number).await.unwrap();
+        let gate = GateBuilder::on(&storage)
+            .clock(clock.clone())
+            .engine(engine())
+            .recording(1000)
+            .with_verified(default_set())
+            .await;
         let mut config = RegistryConfig::new("https://example.org/pypi/");
         // All users here share one address.
         config.new_projects_per_address = 10_000;

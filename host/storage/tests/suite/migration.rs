@@ -451,7 +451,7 @@ async fn whoever_caused_an_event_stays_who_did_and_a_publisher_may_be_one() {
             (2000, 'account:enabled', 'command-line', NULL, NULL, NULL, NULL, 'root', '{{}}'),
             (3000, 'storage:orphans:swept', 'system', NULL, NULL, NULL, NULL, NULL, '{{\"blobs\":2,\"of-tomorrow\":1}}');"
     );
-    on_both_from(8, &data, async |storage| {
+    on_both_from(9, &data, async |storage| {
         storage.migrate().await.unwrap();
         let publisher = Actor::Publisher {
             publisher: ADA.parse::<model::UserId>().unwrap().0,
