@@ -8,14 +8,16 @@ use std::fs::File;
 use std::io::IoSliceMut;
 use std::path::Path;
 
-/// The file, opened to be read.
+/// The file, opened to be read. Something else in its place, such as a pipe, is not waited for.
 #[cfg(target_os = "linux")]
 pub(crate) fn open(path: &Path) -> Option<File> {
     use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    openat2(CWD, path, flags, Mode::empty(), ResolveFlags::CACHED)
-        .ok()
-        .map(File::from)
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let file = openat2(CWD, path, flags, Mode::empty(), ResolveFlags::CACHED).ok()?;
+    let file = File::from(file);
+    file.metadata()
+        .is_ok_and(|found| found.is_file())
+        .then_some(file)
 }
 
 /// Fills `part` with what is at `offset`; false if not all of it is at hand.
@@ -57,5 +59,8 @@ mod tests {
         assert!(!read(&file, &mut part, 8));
         assert!(read(&file, &mut [], 10));
         assert!(open(&folder.path().join("other")).is_none());
+        let pipe = folder.path().join("pipe");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).unwrap();
+        assert!(open(&pipe).is_none());
     }
 }

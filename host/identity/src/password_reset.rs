@@ -293,12 +293,16 @@ impl Passwords<'_> {
             .ok_or(PasswordProblem::UnknownLink)?;
         // A link that was refused counts on, and each try costs a hash.
         let counter = self.config().limits.passwords_of_link(&stored);
-        let _counted = case.take(&[counter]).await.of(user.id)?;
+        let counted = case.take(&[counter]).await.of(user.id)?;
         let mailbox = self.identity.mailbox(&user).await?;
         let addresses = mailbox.addresses();
         let asker = self.identity.inner.passwords.known(&user.name);
         let hashed = self.hash_new_password(asker, &new, &user.name, &addresses);
-        let password_hash = Secret::new(hashed.await.map_err(PasswordProblem::from)?);
+        let hashed = hashed.await.map_err(PasswordProblem::from);
+        if let Err(PasswordProblem::Busy(_)) = hashed {
+            counted.give_back(self.storage()).await?;
+        }
+        let password_hash = Secret::new(hashed?);
         let state = self.password_state(case, &new, Some(user.id)).await?;
         let target = ResetPassword {
             user: user.id,

@@ -344,10 +344,24 @@ impl Registrations<'_> {
         // Of the address too, taken or not, so that nobody is flooded with mails by strangers.
         let [of_address_from, of_address] = limits.registrations_of_address(&email, from);
         let counters = [limits.registrations_from(from), of_address_from, of_address];
-        let _counted = case.take(&counters).await?;
-        let target = self
+        let counted = case.take(&counters).await?;
+        let prepared = self
             .prepare_registration(case, user_name, email, &form.password)
-            .await?;
+            .await;
+        let is_given_back = match &prepared {
+            Err(Stop::Ended(RegisterProblem::Busy(_))) => true,
+            // A form that is wrong, like those that are not hashed, and counted as one.
+            Err(Stop::Ended(RegisterProblem::Invalid(_))) => {
+                let wrong = [limits.wrong_forms_from(from)];
+                let taken = limits::take(self.storage(), &wrong, self.now()).await?;
+                taken.is_ok()
+            }
+            _ => false,
+        };
+        if is_given_back {
+            counted.give_back(self.storage()).await?;
+        }
+        let target = prepared?;
         let caller = target.caller();
         let permit = case.decide(&caller, target).await?;
         Ok(self.mail_registration(permit).await?)
@@ -584,13 +598,15 @@ impl Registrations<'_> {
             limits.password_from(case.attempt.remote_address),
             limits.passwords_of_link(link),
         ];
-        let counted = case.take(&counters).await?;
         let hashing = &self.identity.inner.passwords;
         let asker = hashing.stranger(case.attempt.remote_address);
+        // A place in the queue first: whoever finds none has tried nothing.
+        let queued = hashing.queue(asker).map_err(ConfirmProblem::from)?;
+        let counted = case.take(&counters).await?;
         // No hash is computed of what is longer than any password.
         let is_right = password.expose().len() <= MAX_BYTES
-            && hashing
-                .turn(asker)
+            && queued
+                .turn()
                 .await
                 .map_err(ConfirmProblem::from)?
                 .verify(password, Some(registration.password_hash.clone()))

@@ -5,6 +5,8 @@
 //! sent back with 307, so that it sends the form again by itself, with the session's new
 //! cookie. Programs get the requirements and the page's address instead.
 
+mod back;
+
 use askama::Template;
 use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderValue, StatusCode};
@@ -23,9 +25,8 @@ use crate::frame::page::{Page as _, pages};
 use crate::frame::viewer::Viewer;
 use crate::frame::viewer::to_the_person;
 use crate::problem::{Answer, Problem};
+use back::Return;
 
-/// Where the forms of this page are sent.
-const PATH: &str = "/account/step-up";
 /// Longest answer of a security key, in bytes.
 const MAX_ANSWER_BYTES: usize = 60 << 10;
 
@@ -55,79 +56,6 @@ impl Need {
             Self::Factor
         }
     }
-}
-
-/// What goes on afterwards.
-#[derive(Clone, Debug)]
-struct Return {
-    /// Path and query, of a page or of a form.
-    to: String,
-    is_form: bool,
-    /// The fields of the form.
-    kept: Vec<(String, String)>,
-}
-
-impl Return {
-    /// Back to a page.
-    fn page(to: &str) -> Self {
-        Self {
-            to: to.to_owned(),
-            is_form: false,
-            kept: Vec::new(),
-        }
-    }
-
-    /// Back to what this request is.
-    fn of(exchange: &Exchange, form: &Form) -> Self {
-        let path = exchange
-            .request
-            .uri
-            .path_and_query()
-            .map_or("", |path| path.as_str());
-        if exchange.body.is_none() {
-            return Self::page(exchange.next(path));
-        }
-        if !exchange.app.site_map.has_form(path) {
-            return Self::page("/account/");
-        }
-        Self {
-            to: path.to_owned(),
-            is_form: true,
-            kept: owned(form.kept()),
-        }
-    }
-
-    /// As the step-up page's own form carries it. What is no address of ours is none: nobody
-    /// is sent anywhere else.
-    fn parse(exchange: &Exchange, form: &Form) -> Self {
-        let to = form.text("step-up-to");
-        if form.text("step-up-method") == "post"
-            && exchange.app.site_map.has_form(to)
-            && to.split('?').next() != Some(PATH)
-        {
-            return Self {
-                to: to.to_owned(),
-                is_form: true,
-                kept: owned(form.kept()),
-            };
-        }
-        Self::page(if to.is_empty() {
-            "/account/?notice=proven"
-        } else {
-            exchange.next(to)
-        })
-    }
-
-    fn method(&self) -> &'static str {
-        if self.is_form { "post" } else { "get" }
-    }
-}
-
-fn owned(fields: Vec<(&str, &str)>) -> Vec<(String, String)> {
-    fields
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect()
 }
 
 /// Why a proof is asked for, as the page's own form carries it: somebody who mistyped still reads

@@ -443,6 +443,33 @@ async fn registrations_are_limited_whether_what_they_name_is_taken_or_not() {
     );
 }
 
+#[tokio::test]
+async fn a_password_that_is_refused_uses_up_no_registration() {
+    let fixture = Fixture::with(limits(3)).await;
+    for _ in 0..3 {
+        let weak = RegisterForm {
+            password: Secret::new("password1".to_owned()),
+            ..form("dora", "dora@example.org")
+        };
+        let attempt = fixture.attempt();
+        let context = RequestContext::new(&fixture.gate, &attempt);
+        let answer = fixture
+            .identity
+            .registrations()
+            .register(context, weak)
+            .await;
+        assert!(
+            matches!(answer, Err(RegisterProblem::Invalid(_))),
+            "{answer:?}"
+        );
+    }
+    for _ in 0..3 {
+        fixture.register("dora", "dora@example.org").await.unwrap();
+    }
+    let fourth = fixture.register("dora", "dora@example.org").await;
+    assert!(matches!(fourth, Err(RegisterProblem::Refused(_))));
+}
+
 /// A stranger who registers an address again and again does not keep its owner from it.
 #[tokio::test]
 async fn registrations_of_an_address_are_limited_for_each_who_asks() {

@@ -26,11 +26,11 @@ const LEAST_PAGES: f64 = 15.0;
 const LEAST_DOWNLOADS: f64 = 3.0;
 const LEAST_UPLOADS: f64 = 3.0;
 /// Share of what nginx serves.
-const LEAST_OF_NGINX_PAGES: f64 = 0.0;
-const LEAST_OF_NGINX_DOWNLOADS: f64 = 0.0;
-const LEAST_OF_NGINX_LARGE: f64 = 0.0;
+const LEAST_OF_NGINX_PAGES: f64 = 0.35;
+const LEAST_OF_NGINX_DOWNLOADS: f64 = 0.25;
+const LEAST_OF_NGINX_LARGE: f64 = 0.5;
 /// Share of a page's time that the gate may take, both at the median.
-const MOST_GATE_SHARE: f64 = 0.5;
+const MOST_GATE_SHARE: f64 = 0.6;
 /// Bytes of the large file.
 const LARGE: usize = 50 << 20;
 /// Megabytes of an idle server, and after load.
