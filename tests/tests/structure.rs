@@ -15,8 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Which crate may depend on which other crate of the workspace, outside of its tests:
-/// server -> http -> {registry, identity} -> gate -> {policy-engine, storage} -> model, and
-/// {server, registry} -> blobs -> model; {registry, identity} -> turns -> model.
+/// server -> http -> {registry, identity} -> gate -> {policy-engine, storage, model},
+/// storage -> model, {server, registry} -> blobs -> model; {registry, identity} -> turns -> model.
 const ARROWS: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("policy-engine", &[]),

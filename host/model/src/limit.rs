@@ -4,7 +4,7 @@
 //! A limit is a constant of this file, and only this file can make one (the fields are
 //! private), so nothing that takes a [`Bytes`], a [`Count`] or a [`Rate`] can be bounded by a
 //! number that is not in the table. The section "Limits" of `docs/operators.md` is written
-//! from it, and a test drives each row beyond its bound (`tests/tests/limits.rs`).
+//! from it, and a test drives each row beyond its bound (`tests/tests/server/limits.rs`).
 //!
 //! What belongs to a file format or a protocol (the longest header of an archive, the depth of
 //! a requirement) is no limit of this kind and stays with its parser.
