@@ -1,5 +1,5 @@
-//! Which stored set is the active one: applying a set, going back to one, and what a server does of
-//! its own accord. Servers follow ([`crate::Gate::follow_activations`]).
+//! Which stored set is the active one: applying a set, rolling back to one, and activations by a
+//! server itself. Servers follow them ([`crate::Gate::follow_activations`]).
 
 use std::fmt;
 
@@ -15,16 +15,16 @@ use crate::package::VerifiedPackage;
 use crate::permit::Permit;
 use crate::target::{Target, TargetFacts};
 
-/// Activations to look back through at most for the set to go back to.
+/// Most activations to search for the set to roll back to.
 const LOOK_BACK: u32 = 1000;
 
-/// A set that may become the active one: nobody is locked out by it, or somebody means that.
+/// A set that may become the active one: it locks nobody out, or the operator accepts that.
 pub struct Candidate {
     verified: VerifiedPackage,
     judgement: Judgement,
 }
 
-/// The set is refused: a policy fails, or nobody could do what everybody needs.
+/// The set is refused: a policy fails, or nobody could do an action that every registry needs.
 #[derive(Debug)]
 pub struct LockedOut(pub Judgement);
 
@@ -37,7 +37,8 @@ impl fmt::Display for LockedOut {
 impl std::error::Error for LockedOut {}
 
 impl Candidate {
-    /// Judges the set; blocking. With `allow_lockout` somebody means what it is refused for.
+    /// Judges the set; blocking. With `allow_lockout` the operator accepts the grounds for refusing
+    /// it.
     pub fn judge(verified: VerifiedPackage, allow_lockout: bool) -> Result<Self, LockedOut> {
         let judgement = verified.judge();
         match judgement.refuses() && !allow_lockout {
@@ -54,7 +55,7 @@ impl Candidate {
         &self.verified
     }
 
-    /// What is to be said of it.
+    /// What was found about it.
     pub fn judgement(&self) -> &Judgement {
         &self.judgement
     }
@@ -84,7 +85,7 @@ impl ApplySet {
 }
 
 impl RollBack {
-    /// To set `to`, or else to the one in whose place the active one came; `reason` is for the
+    /// Rolls back to set `to`, or else to the one that the active one replaced; `reason` is for the
     /// history.
     pub fn new(to: Option<u64>, reason: &str) -> Self {
         Self {
@@ -93,8 +94,8 @@ impl RollBack {
         }
     }
 
-    /// The set it leads to. Also for the command line, whose permits are in the log even when
-    /// nothing comes of them.
+    /// The set it leads to. Also for the command line, which checks first because its permits are
+    /// logged even if they are not used.
     pub async fn check(&self, storage: &Storage) -> Result<u64, RollBackError> {
         let active = storage
             .active_set()
@@ -141,7 +142,7 @@ pub struct Activated {
     pub sequence: i64,
 }
 
-/// Why there is no going back.
+/// Why a rollback is not possible.
 #[derive(Debug, thiserror::Error)]
 pub enum RollBackError {
     #[error("no policy set was ever active, so there is nothing to roll back to")]
@@ -161,7 +162,7 @@ pub enum RollBackError {
 }
 
 /// Stores the set and asks all servers on the database to serve it. `portcullis policy status`
-/// shows when they do.
+/// shows when they do so.
 pub async fn apply(permit: Permit<ApplySet>, storage: &Storage) -> Result<Activated, StorageError> {
     let ApplySet { candidate, reason } = permit.target();
     let number = candidate
@@ -171,8 +172,8 @@ pub async fn apply(permit: Permit<ApplySet>, storage: &Storage) -> Result<Activa
     activate(&permit, storage, number, ActivationKind::Apply, reason).await
 }
 
-/// Asks all servers on the database to serve an earlier set again. An old set need not load in
-/// this version: it is loaded here before every server tries.
+/// Asks all servers on the database to serve an earlier set again. An old set may not load in this
+/// version, so it is loaded here before every server tries.
 pub async fn roll_back(
     permit: Permit<RollBack>,
     storage: &Storage,
@@ -207,8 +208,8 @@ async fn activate<T>(
     Ok(Activated { number, sequence })
 }
 
-/// Makes set `number` the active one of a server that begins without any; the activation's
-/// sequence. Nobody decides this: nothing is served yet that could.
+/// Makes set `number` the active one of a server that begins without any; returns the activation's
+/// sequence. The gate does not decide this: no set is served yet that could.
 pub async fn activate_first(
     storage: &Storage,
     number: u64,
@@ -225,9 +226,9 @@ pub async fn activate_first(
 }
 
 /// Makes a set from a watched folder the active one, only while `expected` (the sequence of an
-/// activation, 0: none) is in force; `Conflict::Raced` if it no longer is. So of several servers
-/// that watch the same folder one makes the set the active one. Whoever may write to the folder
-/// decided it.
+/// activation, 0: none) is in force; `Conflict::Raced` if it no longer is. So only one of several
+/// servers that watch the same folder activates the set. Write access to the folder is the
+/// permission for it.
 pub async fn activate_watched(
     storage: &Storage,
     number: u64,
@@ -270,9 +271,8 @@ fn stored(number: u64) -> Result<i64, StorageError> {
     i64::try_from(number).map_err(|error| StorageError::Corrupt(error.to_string()))
 }
 
-/// The set in whose place the active one came. Going back takes the steps that led here
-/// back one by one, so that going back twice ends two sets earlier and not where it began.
-/// `activations` are newest first.
+/// The set that the active one replaced. Rolling back undoes the steps one by one, so that rolling
+/// back twice ends two sets earlier and not where it began. `activations` are newest first.
 fn set_before(activations: &[ActivationRow]) -> Option<i64> {
     let mut steps: Vec<i64> = Vec::new();
     for activation in activations.iter().rev() {
@@ -330,14 +330,14 @@ mod tests {
                 ],
                 None,
             ),
-            // What was taken back is not gone back to; what is applied after it is.
+            // A set that was rolled back is skipped; a set applied after it is not.
             (
                 &[(1, Start), (2, Apply), (1, Rollback), (3, Apply)],
                 Some(1),
             ),
             // The same set applied twice in a row is one step.
             (&[(1, Start), (2, Apply), (2, Apply)], Some(1)),
-            // To a set that was taken back before: a step forward.
+            // Rolling back to a set that was rolled back before is a step forward.
             (
                 &[(1, Start), (2, Apply), (1, Rollback), (2, Rollback)],
                 Some(1),

@@ -1,4 +1,4 @@
-//! What a request has in hand before anything is decided.
+//! What is known of a request before anything is decided.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -29,7 +29,7 @@ pub enum Method {
 pub struct Attempt {
     /// Names the request, and the first decision made for it.
     pub id: DecisionId,
-    /// When the request began, or was [renewed](Self::renewed); the only time its decisions know.
+    /// When the request began, or was [renewed](Self::renewed); the only time its decisions use.
     pub at: Timestamp,
     /// The route's pattern, for example `/simple/{project}/`.
     pub route: &'static str,
@@ -42,7 +42,7 @@ pub struct Attempt {
     tally: Arc<Tally>,
 }
 
-/// What the decisions of one request add up to.
+/// The totals of one request's decisions.
 struct Tally {
     first_taken: AtomicBool,
     deciding_ns: AtomicU64,
@@ -52,12 +52,12 @@ struct Tally {
     answer: Mutex<Answer>,
 }
 
-/// What the answer to a request names.
+/// The decision that the answer to a request names.
 #[derive(Clone, Copy)]
 struct Answer {
     decision: DecisionId,
     set_number: u64,
-    /// Whether the next decision is the one to name.
+    /// Whether the answer names the next decision.
     is_open: bool,
 }
 
@@ -111,9 +111,9 @@ impl Attempt {
         AuditEvent::new(self.at, self.actor(caller), detail).decided_by(self.id)
     }
 
-    /// The same request at a later time, for one whose body took long to arrive, or that is
-    /// decided once more: what expired meanwhile has expired, and the answer names what is
-    /// decided from here on. Its id stays what it was.
+    /// The same request at a later time, for one whose body took long to arrive, or that is decided
+    /// again: it sees what expired meanwhile, and the answer names a decision made from then on.
+    /// The id stays the same.
     pub fn renewed(&self, at: Timestamp) -> Self {
         self.answer().is_open = true;
         Self {
@@ -122,14 +122,14 @@ impl Attempt {
         }
     }
 
-    /// The decision that the answer names: the one that refused, or else the first one since
-    /// the request began or was renewed. The request's id before there is any.
+    /// The decision that the answer names: the one that refused, or else the first one since the
+    /// request began or was renewed. Before any, the request's id.
     pub fn decision(&self) -> DecisionId {
         self.answer().decision
     }
 
-    /// Number of the policy set that made this decision, or that serves before there is any;
-    /// 0 while no set is active.
+    /// Number of the policy set that made this decision, or that serves if there is none yet; 0
+    /// while no set is active.
     pub fn set_number(&self) -> u64 {
         self.answer().set_number
     }
@@ -146,7 +146,7 @@ impl Attempt {
         }
     }
 
-    /// Notes a refusal, which the answer names whatever was decided before it.
+    /// Notes a refusal. The answer names it, whatever was decided before.
     pub(crate) fn refused(&self, decision: DecisionId, set_number: u64) {
         *self.answer() = Answer {
             decision,
@@ -156,25 +156,26 @@ impl Attempt {
     }
 
     fn answer(&self) -> std::sync::MutexGuard<'_, Answer> {
-        // Plain values: there is no half-written state that a panic could leave behind.
+        // Plain values: a panic cannot leave a half-written state behind.
         self.tally
             .answer
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Microseconds spent deciding so far, all decisions of this request together.
+    /// Microseconds spent so far on all decisions of this request.
     pub fn deciding_microseconds(&self) -> u64 {
         self.tally.deciding_ns.load(Ordering::Relaxed) / 1000
     }
 
-    /// Normalized name of the project that its first decision about one was about.
+    /// Normalized name of the first project that a decision of it was about.
     pub fn project(&self) -> Option<&str> {
         self.tally.project.get().map(|name| &**name)
     }
 
     pub(crate) fn is_about(&self, normalized: &str) {
-        // For logs: bounded, and nothing that a terminal obeys, whatever a target calls a name.
+        // For logs: bounded, and without terminal control characters, whatever a target uses as a
+        // name.
         self.tally.project.get_or_init(|| {
             normalized
                 .chars()
@@ -184,18 +185,18 @@ impl Attempt {
         });
     }
 
-    /// Notes that a read goes on without what it presented, which could not be accepted. The
-    /// caller is anonymous then.
+    /// Notes that a read goes on without its credential, which could not be accepted. The caller is
+    /// then anonymous.
     pub fn goes_without(&self, presented: SetAside) {
         self.tally.set_aside.get_or_init(|| presented);
     }
 
-    /// What was presented and could not be accepted.
+    /// The credential that could not be accepted.
     pub(crate) fn set_aside(&self) -> Option<&SetAside> {
         self.tally.set_aside.get()
     }
 
-    /// Whether refusals of this request are recorded one by one; found out once, however many
+    /// Whether refusals of this request are recorded one by one; determined once, however many
     /// there are.
     pub(crate) fn is_refusal_recorded(&self, find_out: impl FnOnce() -> bool) -> bool {
         *self.tally.is_refusal_recorded.get_or_init(find_out)

@@ -1,8 +1,8 @@
 //! The way past the policies: the command line on the server's host.
 //!
-//! Whoever has a shell there can read the database anyway; what they get here is the same
-//! use cases with the same checks, and a trace. HTTP has no way to this function: it needs
-//! the name of a system user, which no request carries.
+//! A person with a shell there can read the database anyway. This gives them the same use cases
+//! with the same checks, and a trace. HTTP cannot reach this function: it needs the name of a
+//! system user, which no request carries.
 
 use model::audit::Actor;
 use model::{Assurance, Clock, DecisionId};

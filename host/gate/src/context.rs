@@ -1,4 +1,4 @@
-//! Facts of the model put into the words of the contract with policies.
+//! Converts facts of the model to the words of the contract with policies.
 //!
 //! The only place where the two vocabularies meet. Every conversion is an exhaustive
 //! match, so a word added on one side does not compile until the other side has it.
@@ -80,7 +80,7 @@ pub fn build(
 
 /// The contract's word for an action.
 pub fn action(action: model::Action) -> contract::Action {
-    // Both lists have the same words in the same order; a test below holds them together.
+    // Both lists have the same words in the same order; a test below checks that.
     contract::Action::ALL[action as usize]
 }
 
@@ -137,8 +137,8 @@ fn principal(principal: &Principal, now: Timestamp) -> contract::Principal {
 
 fn token(token: &model::TokenFacts, now: Timestamp) -> contract::Token {
     let minted = Reach::of(&token.minted);
-    // What its holder added stands apart: whoever stole the token can write it as well, so
-    // nothing that a policy demands of a token may be met by it.
+    // Caveats that the holder added are separate: a thief of the token can add them as well, so
+    // they must never satisfy a policy's demand on a token.
     let left = Reach::of(token.caveats());
     let seconds_until = |at: i64| u64::try_from(at.saturating_sub(now.seconds())).unwrap_or(0);
     let narrowed_to = left
@@ -164,8 +164,8 @@ fn token(token: &model::TokenFacts, now: Timestamp) -> contract::Token {
     }
 }
 
-/// Those of a holder's words that are the normalized name of a project, each once. Others
-/// match no project, and whatever the holder likes to write there is kept in no record.
+/// The holder's words that are normalized names of projects, each once. Others match no project,
+/// and free text of the holder must not get into any record.
 fn names_of_projects(words: Vec<String>) -> Vec<String> {
     let is_name =
         |word: &String| model::ProjectName::parse(word).is_ok_and(|name| name.normalized() == word);

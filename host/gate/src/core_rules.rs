@@ -1,6 +1,6 @@
-//! What no policy may widen: token caveats, roles, project status, what is staff's.
+//! What no policy may widen: token caveats, roles, project status, actions for staff.
 //!
-//! These hold before any policy is asked. A policy can only narrow what is left.
+//! These hold before any policy is asked. A policy can only narrow what they leave.
 
 use model::action::{AllowedIn, Subject};
 use model::caveat::{CaveatFailure, CaveatProject, CaveatSubject, Reach};
@@ -44,10 +44,9 @@ fn check_caveats(
     )
 }
 
-/// Checks what of a token's caveats no project can mend: that it is not expired, that it is this
-/// user's, and that what was narrowed once and again leaves any project at all. Asked before a
-/// body is read: whoever holds a token that is good for nothing must not use up what is its
-/// owner's.
+/// Checks a token's caveats as far as they do not depend on the project: that it is not expired,
+/// that it is this user's, and that its lists leave any project at all. Checked before a body is
+/// read: the holder of a useless token must not use up its owner's limits.
 pub fn check_token(now: Timestamp, caller: &Caller) -> Result<(), Box<Reason>> {
     let Some(token) = &caller.token else {
         return Ok(());
@@ -81,7 +80,7 @@ fn invalid_token(found: impl IntoIterator<Item = CaveatFailure>) -> Result<(), B
     let mut failures: Vec<String> = Vec::new();
     for failure in found {
         let text = failure.to_string();
-        // The registry and the holder may both have said it; a person need not read it twice.
+        // The registry and the holder may both have set it; a person need not read it twice.
         if !failures.contains(&text) {
             failures.push(text);
         }
@@ -123,8 +122,8 @@ fn check_role(
     let Some((needed, what)) = action.least_role() else {
         return Ok(());
     };
-    // A first upload makes the project. Everything else is refused alike whether there is a
-    // project without a role for the caller or none: what is staged must not show.
+    // A first upload creates the project. Everything else gets the same refusal whether the project
+    // does not exist or gives the caller no role: staged projects must not show.
     let is_first_upload = project.id.is_none() && action.about() == Subject::NewFile;
     if is_first_upload || project.role.is_some_and(|role| role >= needed) {
         return Ok(());
@@ -451,7 +450,7 @@ mod tests {
         assert_eq!(allowed(ProjectStatus::Active), Action::ALL);
     }
 
-    /// There is no page and no call by which owners do it: roles and status are the operators'.
+    /// Owners have no page and no call for it: roles and status are up to the operators.
     #[test]
     fn a_refusal_sends_nobody_to_somebody_who_cannot_help() {
         for &action in Action::ALL {

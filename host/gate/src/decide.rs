@@ -29,7 +29,7 @@ use crate::target::{Target, TargetFacts};
 use crate::token_use;
 use judge::{Allowed, Refused};
 
-/// Names this server process among those that share the database.
+/// Identifies this server process among those that share the database.
 #[derive(Clone, Debug)]
 pub struct ServerIdentity {
     /// New at each start.
@@ -42,7 +42,7 @@ pub struct ServerIdentity {
     pub started_at: Timestamp,
 }
 
-/// What a gate is made of.
+/// The parts of a gate.
 pub struct GateConfig {
     pub storage: Storage,
     pub engine: policy_engine::Engine,
@@ -60,9 +60,9 @@ pub struct Gate {
 pub(crate) struct GateInner {
     pub(crate) config: GateConfig,
     pub(crate) active: ArcSwap<Active>,
-    /// One installation at a time. Holds the last failure, told in heartbeats.
+    /// One installation at a time. Holds the last failure, which heartbeats report.
     pub(crate) installing: tokio::sync::Mutex<Option<crate::generations::LastFailure>>,
-    /// What this server found in the folder that it watches, told in heartbeats.
+    /// What this server found in the folder it watches, which heartbeats report.
     pub(crate) watched: ArcSwapOption<WatchedFolder>,
     pub(crate) metrics: DecisionMetrics,
 }
@@ -107,17 +107,16 @@ impl Gate {
 
     /// Decides whether `caller` may do what `target` says.
     ///
-    /// Core rules first (caveats, roles, project status), then the policies of the set that
-    /// serves now, then obligations. Never an error: what cannot be decided is a refusal of
-    /// kind `Failed`. No database transaction is open while a policy runs.
+    /// Core rules first (caveats, roles, project status), then the policies of the set that serves
+    /// now, then obligations. Never an error: a decision that cannot be made is a refusal of kind
+    /// `Failed`. No database transaction is open while a policy runs.
     ///
-    /// A read that is refused is decided once more, as if nothing had been presented: what
-    /// anonymous callers may read, no credential takes away. The first refusal stands where
-    /// they may not.
+    /// A refused read is decided again without its credential: a credential takes away nothing that
+    /// anonymous callers may read. If they may not read it, the first refusal stays.
     ///
-    /// Invariant: a change is decided by the newest activation that is in the database when
-    /// it is decided, and the permit's unit of work is committed only while it is the newest:
-    /// see [`Permit::begin`] and `Gate::catch_up`.
+    /// Invariant: a change is decided by the activation that is the newest in the database at that
+    /// moment, and the permit's unit of work is committed only while it is the newest: see
+    /// [`Permit::begin`] and `Gate::catch_up`.
     pub async fn decide<T: Target>(
         &self,
         attempt: &Attempt,
@@ -130,7 +129,8 @@ impl Gate {
         note_project(attempt, &facts);
         let judged = match self.judge(attempt, caller, decision, &facts).await {
             Err(refused) if set_aside::can_do_without(caller, action) => {
-                // Nobody's read, whoever it was loaded for: their role is no part of it.
+                // Decided as an anonymous read: the role it was loaded with must have no part in
+                // it.
                 let nobodys = (Caller::anonymous(), set_aside::without_role(facts.clone()));
                 match self.judge(attempt, &nobodys.0, decision, &nobodys.1).await {
                     Ok(allowed) => Ok((
@@ -172,7 +172,7 @@ impl Gate {
         };
         self.inner.metrics.count(action, permitted_word);
         let is_read = is_read(attempt, action);
-        // Asked last: what is refused changes nothing.
+        // Checked last: a refused action changes nothing, so it does not count.
         if !is_read && !self.recorder().may_change(attempt, caller, action) {
             let reason = own_reason(
                 "too-many-changes",
@@ -202,11 +202,11 @@ impl Gate {
             is_without_credential: set_aside.is_some(),
             unrecorded: None,
         };
-        // Anonymous reads are recorded up to a rate, or anybody could fill the log by looking at
-        // pages; and what one credential does up to a rate of its own.
+        // Anonymous reads are recorded up to a rate, or anybody could fill the log by loading
+        // pages; actions with a credential have a rate of their own.
         let is_anonymous_read = is_read && caller.credential == CredentialKind::None;
         if is_anonymous_read {
-            // Whom a policy on trial would refuse is what its trial is for.
+            // A policy on trial is there to show what it would refuse.
             let is_telling = would_refuse(&context, &decided).is_some()
                 && self.recorder().wants_refusal(attempt, caller, action);
             let is_noted = set_aside
@@ -224,7 +224,8 @@ impl Gate {
                 record.set_aside = set_aside.cloned();
                 self.recorder().read(record);
             }
-            // Not waited for: how long a read takes must not depend on what came with it.
+            // Not awaited: the duration of a read must not depend on the credential that came with
+            // it.
             if let Some(set_aside) = is_noted.filter(|set_aside| set_aside.user.is_some()) {
                 self.recorder()
                     .note(set_aside.event(attempt, action, decision));
@@ -279,8 +280,8 @@ impl Gate {
         }
     }
 
-    /// Only what of a token's caveats no project can mend, before a body is read. The refusal is
-    /// recorded like any other.
+    /// Only the caveats of a token that do not depend on the project, before a body is read. The
+    /// refusal is recorded like any other.
     pub async fn check_token(
         &self,
         attempt: &Attempt,
@@ -325,7 +326,8 @@ impl Gate {
         .await
     }
 
-    /// Like [`Gate::refuse`], with another kind: too many attempts, or not to be decided.
+    /// Like [`Gate::refuse`], with another kind: too many attempts, or a decision that cannot be
+    /// made.
     pub async fn refuse_as(
         &self,
         attempt: &Attempt,
@@ -358,7 +360,7 @@ impl Gate {
         self.could_permit(action, credential)
     }
 
-    /// The same without a request, for what is said of the registry.
+    /// The same without a request, for descriptions of the registry.
     pub fn could_permit(&self, action: Action, credential: CredentialKind) -> bool {
         let active = self.inner.active.load();
         active.generation.as_ref().is_some_and(|generation| {
@@ -368,8 +370,8 @@ impl Gate {
         })
     }
 
-    /// Whether the set that serves denies this kind of credential the action, whatever the
-    /// facts. False where no set serves: then nothing is decided.
+    /// Whether the set that serves denies this kind of credential the action, whatever the facts.
+    /// False if no set serves: then nothing is decided.
     pub fn never_permits(&self, action: Action, credential: CredentialKind) -> bool {
         let active = self.inner.active.load();
         active.generation.as_ref().is_some_and(|generation| {
@@ -379,7 +381,7 @@ impl Gate {
         })
     }
 
-    /// Where the database is, for use cases that need facts beside those of the gate.
+    /// The database, for use cases that need facts besides those of the gate.
     pub fn storage(&self) -> &Storage {
         &self.inner.config.storage
     }
@@ -389,13 +391,13 @@ impl Gate {
         &*self.inner.config.clock
     }
 
-    /// Durable audit of what is no change (authentications, refusals). Returns when it is
+    /// Durable audit of events that are not changes (authentications, refusals). Returns when it is
     /// committed; many callers share one commit.
     pub fn recorder(&self) -> &Recorder {
         &self.inner.config.recorder
     }
 
-    /// Records and answers what [`Self::judge`] refused.
+    /// Records a refusal by [`Self::judge`] and returns it.
     async fn refused(
         &self,
         attempt: &Attempt,
@@ -404,8 +406,7 @@ impl Gate {
         facts: &TargetFacts<'_>,
         refused: Refused,
     ) -> Refusal {
-        // Whoever reads without a credential, or with one that was not accepted, is told to
-        // bring one.
+        // A reader without a credential, or with one that was not accepted, is asked for one.
         let is_nobodys_read = facts.action.is_read() && caller.credential == CredentialKind::None;
         let kind = match refused.kind {
             RefusalKind::Denied | RefusalKind::Required(_) if is_nobodys_read => {
@@ -656,7 +657,7 @@ fn note_project(attempt: &Attempt, facts: &TargetFacts<'_>) {
     }
 }
 
-/// The policies in grade `warn` or `observe` that would not have let this through.
+/// The policies in grade `warn` or `observe` that would have refused this.
 fn would_refuse(context: &Context, decided: &policy_engine::Decision) -> Option<String> {
     let names: Vec<&str> = decided
         .policies
@@ -681,7 +682,7 @@ fn would_refuse(context: &Context, decided: &policy_engine::Decision) -> Option<
     }
 }
 
-/// Whether it changes nothing: what is read, and the pages of what could be done.
+/// Whether it changes nothing: a read, or the page of an action.
 fn is_read(attempt: &Attempt, action: Action) -> bool {
     action.is_read() || matches!(attempt.method, Method::Get | Method::Head)
 }
@@ -695,7 +696,7 @@ fn outcome_word(kind: &RefusalKind) -> &'static str {
     }
 }
 
-/// What has to hold first, in the words of the contract, for the audit log.
+/// What must hold first, in the words of the contract, for the audit log.
 fn demanded(kind: &RefusalKind) -> Vec<Word<Demand>> {
     let demand = |requirement: &Requirement| match requirement {
         Requirement::EnrolledSecondFactor => Demand::EnrolledSecondFactor,

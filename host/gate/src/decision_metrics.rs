@@ -1,4 +1,4 @@
-//! The numbers of decisions: each looked up once, and kept.
+//! The metrics of decisions: each looked up once, then cached.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use metrics::{Counter, Histogram, counter, histogram};
 use model::Action;
 
-/// What decisions come to, in the words of the log.
+/// The outcomes of decisions, in the words of the log.
 const OUTCOMES: [&str; 6] = [
     "permitted",
     "staged",
@@ -16,7 +16,7 @@ const OUTCOMES: [&str; 6] = [
     "limited",
 ];
 
-/// Looked up when they are first needed: before that there may be nothing that gathers them.
+/// Looked up when they are first needed: before that there may be no recorder for them.
 pub(crate) struct DecisionMetrics {
     seconds: OnceLock<Histogram>,
     /// In the order of `Action::ALL`.
@@ -42,7 +42,7 @@ impl DecisionMetrics {
         }
     }
 
-    /// Notes what the policies took for one decision.
+    /// Notes the time that the policies took for one decision.
     pub(crate) fn took(&self, time: Duration) {
         self.seconds
             .get_or_init(|| histogram!("portcullis_decision_seconds"))

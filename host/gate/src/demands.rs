@@ -1,10 +1,9 @@
-//! What would be lost without a second factor: which projects and which policies demand one
-//! of a user.
+//! The demands for a second factor: which projects and policies demand one of a user.
 //!
-//! No policy says so by itself. The set is asked about made-up requests of the user, once
-//! with a second factor proven a moment ago and once without any: what passes with one and
-//! does not without is demanded, by the policies that then stand in the way. Nothing of this
-//! is a decision, so nothing of it is recorded, and no obligation is fulfilled.
+//! No policy declares this. The set is asked about made-up requests of the user, first with a
+//! second factor proven a moment ago and then without any. An action that passes only with a factor
+//! is demanded by the policies that block it without one. None of this is a decision, so nothing is
+//! recorded and no obligation is fulfilled.
 
 use std::borrow::Cow;
 
@@ -26,10 +25,10 @@ use crate::target::{
     TargetFacts, VersionOrder,
 };
 
-/// After how many projects others get their turn on this thread.
+/// Number of projects after which other tasks get a turn on this thread.
 const PROJECTS_AT_ONCE: usize = 16;
 
-/// What is asked about each project.
+/// The actions asked about each project.
 const OF_PROJECTS: [Action; 3] = [
     Action::FileUpload,
     Action::ReleasePublish,
@@ -52,11 +51,10 @@ pub enum DemandedBy {
 }
 
 impl Gate {
-    /// What demands a second factor of `caller`, who has these projects with these roles. What
-    /// policies demand everywhere comes first, and is not repeated for each project.
+    /// What demands a second factor of `caller`, who has these projects with these roles. Demands
+    /// that hold everywhere come first, and are not repeated for each project.
     ///
-    /// Asked of the set that serves; without one nothing can be said, and nothing can be decided
-    /// either.
+    /// This asks the set that serves; without one, nothing can be said or decided.
     pub async fn demands_second_factor(
         &self,
         attempt: &Attempt,
@@ -88,7 +86,7 @@ impl Gate {
             for action in OF_PROJECTS {
                 add(&mut here, asked.demanding(action, Some(project)));
             }
-            // What is demanded of a project whose owners chose nothing is demanded everywhere.
+            // A demand on a project whose owners chose nothing holds everywhere.
             let nothing_chosen = ProjectFacts {
                 owner_settings: Cow::Owned(serde_json::json!({})),
                 ..project.clone()
@@ -124,7 +122,7 @@ impl Gate {
     }
 }
 
-/// Of whom, in which request.
+/// The user and the request to ask about.
 struct Asked<'a> {
     attempt: &'a Attempt,
     generation: &'a Generation,
@@ -132,7 +130,7 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    /// The policies that stand in the way without a second factor and not with one.
+    /// The policies that block it without a second factor but not with one.
     fn demanding(&self, action: Action, project: Option<&ProjectFacts<'_>>) -> Vec<String> {
         let without = self.ask(action, project, Factors::default());
         let Some((context, without)) = without.filter(|(_, decision)| !passes(decision)) else {
@@ -152,8 +150,8 @@ impl Asked<'_> {
             .collect()
     }
 
-    /// What the set says when everything but the factors is in the user's favour; none where
-    /// the core refuses anyway.
+    /// The set's decision with everything except the factors in the user's favour; none if the core
+    /// refuses anyway.
     fn ask(
         &self,
         action: Action,
@@ -206,7 +204,7 @@ impl Asked<'_> {
             version: "2.4".to_owned(),
             ..MetadataFacts::default()
         };
-        // A token for one project: what a set that wants no account-wide ones lets people make.
+        // A token for one project: the kind that a set without account-wide tokens still allows.
         let scope = ScopeFacts::Projects(vec![
             project
                 .map_or("project", |project| project.normalized)
@@ -296,8 +294,8 @@ fn passes(decision: &Decision) -> bool {
     )
 }
 
-/// Whether this enforced policy is why a request that passes with a factor does not pass. One
-/// that failed counts: what cannot be known must not cost somebody a project.
+/// Whether this enforced policy is why a request that passes with a factor does not pass. A failed
+/// policy counts as well: an unknown demand must not cost somebody a project.
 fn stands_in_the_way(record: &PolicyRecord, context: &Context) -> bool {
     let lets_through = match &record.result {
         Ok(verdict) => match &verdict.outcome {

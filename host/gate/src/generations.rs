@@ -1,17 +1,17 @@
-//! Policy sets being loaded, validated, swapped and rolled back.
+//! Loads, validates, swaps and rolls back policy sets.
 //!
-//! Read -> load and compile -> assemble -> self-test -> warm -> swap. All of it happens off
-//! the request path; the swap itself is one atomic pointer. On any failure the generation
-//! that serves goes on serving, and the reason is audited, logged, and told by
-//! `portcullis policy status`.
+//! Read -> load and compile -> assemble -> self-test -> warm -> swap. All of it happens off the
+//! request path; the swap itself is one atomic pointer. On any failure the current generation keeps
+//! serving, and the reason is audited, logged, and shown by `portcullis policy status`.
 //!
-//! Servers that share a database follow the activation marker in it: whoever asks for an
-//! activation writes a row, and every server notices, installs, and reports back.
+//! Servers that share a database follow the activation marker in it: an activation is a new row,
+//! and every server notices it, installs the set, and reports back.
 //!
-//! Invariant: an activation holds from the commit of its row. What a set decided before that
-//! is kept only if its unit of work was committed before (`storage::UnitOfWork::decided_under`);
-//! a server that has not followed yet does so before it decides about the next change. A set
-//! that a server cannot load is followed by staying with the one that serves.
+//! Invariant: an activation holds from the commit of its row. A decision of an earlier set only
+//! takes effect if its unit of work was committed before that
+//! (`storage::UnitOfWork::decided_under`). A server that has not yet followed does so before it
+//! decides about the next change. If a server cannot load a set, it follows by staying with the one
+//! that serves.
 
 use std::fmt;
 use std::sync::Arc;
@@ -29,14 +29,14 @@ use crate::package::StoredSet;
 
 /// How often a server looks for an activation asked for by another process.
 const FOLLOW_EVERY: Duration = Duration::from_millis(200);
-/// How long a decision about a change waits until this server has followed an activation. A set
-/// whose modules have to be compiled takes a second or two; when the wait is over the request is
-/// answered with 503, so that requests do not pile up behind a set that does not get ready.
+/// How long a decision about a change waits for this server to follow an activation. A set whose
+/// modules must be compiled takes a second or two. After the wait the answer is 503, so that
+/// requests do not pile up behind a set that does not get ready.
 const CATCH_UP_WAIT: Duration = Duration::from_secs(15);
-/// How often a server says that it is alive.
+/// How often a server reports that it is alive.
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(5);
-/// How often a set that could not be installed is tried again, once with each heartbeat: a
-/// machine that is too busy to compile a module in time must not miss an emergency.
+/// How often to retry a set that could not be installed, once with each heartbeat: a machine that
+/// is too busy to compile a module in time must not miss an emergency.
 const RETRIES: u32 = 6;
 
 /// One policy set, compiled and serving.
@@ -62,12 +62,12 @@ impl fmt::Debug for Generation {
     }
 }
 
-/// What this server answers the newest activation with that it has followed.
+/// The state of this server after the newest activation that it has followed.
 pub(crate) struct Active {
     /// None before the first installation.
     pub(crate) generation: Option<Arc<Generation>>,
-    /// Sequence of that activation; 0 before the first. The generation is of its set, unless
-    /// that could not be loaded here.
+    /// Sequence of that activation; 0 before the first. The generation is of that activation's set,
+    /// unless it could not be loaded here.
     pub(crate) activation: i64,
 }
 
@@ -77,7 +77,7 @@ impl Active {
         activation: 0,
     };
 
-    /// Number of the set that serves; 0 for none.
+    /// Number of the set that serves; 0 if none.
     pub(crate) fn number(&self) -> u64 {
         self.generation
             .as_ref()
@@ -85,7 +85,7 @@ impl Active {
     }
 }
 
-/// What became of an activation.
+/// The outcome of an activation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Activation {
     /// Number of the set that serves now.
@@ -94,14 +94,14 @@ pub struct Activation {
     pub previous: Option<u64>,
 }
 
-/// The last set this server was told to serve and could not.
+/// The last set that this server should serve and could not.
 #[derive(Clone, Debug)]
 pub(crate) struct LastFailure {
     /// The activation that asked for it.
     activation: i64,
     number: u64,
     message: String,
-    /// How often it was tried again since.
+    /// The retries so far.
     retries: u32,
 }
 
@@ -114,7 +114,7 @@ pub enum InstallError {
     /// The stored set cannot be read.
     #[error("policy set {number} cannot be read: {message}")]
     Unreadable { number: u64, message: String },
-    /// A module of the set is missing or not what it was.
+    /// A module of the set is missing or has changed.
     #[error("module {digest} of policy `{policy}` {what}")]
     Module {
         policy: String,
@@ -133,31 +133,31 @@ pub enum InstallError {
     /// Cases of the set did not come out as expected.
     #[error("{} of the set's own cases failed:\n{}", .0.len(), .0.join("\n"))]
     Cases(Vec<String>),
-    /// The work was cut short.
+    /// The work was interrupted.
     #[error("the installation was interrupted: {0}")]
     Interrupted(String),
-    /// The database could not be asked.
+    /// The database could not be read.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
 
 impl InstallError {
-    /// Whether it says nothing about the set: the same may succeed in a moment.
+    /// Whether it is temporary and says nothing about the set: a retry may succeed.
     fn is_passing(&self) -> bool {
         matches!(self, Self::Storage(StorageError::Unavailable(_)))
     }
 }
 
 impl Gate {
-    /// Serves set `number` in answer to whatever was activated so far.
+    /// Serves set `number` as the response to all activations so far.
     pub async fn install(&self, number: u64) -> Result<Activation, InstallError> {
         let activation = self.storage().activation_marker().await?;
         self.install_for(activation, number).await
     }
 
-    /// Loads set `number` from the database, compiles, self-tests, warms, and swaps it in, in
-    /// answer to this activation (a sequence). On any failure the old generation keeps serving,
-    /// from now on in answer to this activation, and the reason is recorded.
+    /// Loads set `number` from the database, compiles, self-tests, warms, and swaps it in, as the
+    /// response to this activation (a sequence). On any failure the old generation keeps serving,
+    /// now as the response to this activation, and the reason is recorded.
     pub async fn install_for(
         &self,
         activation: i64,
@@ -175,7 +175,7 @@ impl Gate {
     ) -> Result<Activation, InstallError> {
         let before = self.inner.active.load_full();
         let previous = self.active_set_number();
-        // Overtaken: what serves answers a later one already.
+        // Overtaken: this server has already followed a later activation.
         if let Some(serving) = previous.filter(|_| activation < before.activation) {
             return Ok(Activation {
                 number: serving,
@@ -204,7 +204,7 @@ impl Gate {
                 tracing::info!(set = number, previous, "policy set is serving");
                 Ok(Activation { number, previous })
             }
-            // Not followed: it is tried again, and until then nothing is stored.
+            // Not followed: it is retried, and until then no change is stored.
             Err(error) if error.is_passing() => {
                 tracing::warn!(set = number, serving = previous, %error, "policy set could not be installed yet");
                 Err(error)
@@ -280,7 +280,7 @@ impl Gate {
             .unwrap_or_default()
     }
 
-    /// Checks what an owner chose for one policy (`{setting: value}`) against its form.
+    /// Checks an owner's choices for one policy (`{setting: value}`) against its form.
     pub fn check_owner_settings(
         &self,
         policy: &str,
@@ -310,12 +310,12 @@ impl Gate {
             .unwrap_or_default()
     }
 
-    /// Follows activations that other processes ask for (the command line, other
-    /// replicas) until `stop` resolves, and tells them what this server serves.
+    /// Follows activations that other processes ask for (the command line, other replicas) until
+    /// `stop` resolves, and reports what this server serves.
     pub async fn follow_activations(&self, stop: impl Future<Output = ()> + Send) {
         tokio::pin!(stop);
         let mut heartbeat = tokio::time::Instant::now();
-        // A server that serves no set yet is there, too: whoever applies one waits for it.
+        // A server without a set reports, too: somebody who applies a set waits for it.
         self.report(&*self.inner.installing.lock().await).await;
         loop {
             match self.storage().activation_marker().await {
@@ -346,8 +346,8 @@ impl Gate {
         }
     }
 
-    /// Tries the set once more that the newest activation asks for and that could not be
-    /// installed; the one before serves meanwhile.
+    /// Retries the set of the newest activation, which could not be installed; the one before
+    /// serves meanwhile.
     async fn try_again(&self) {
         let mut last_failure = self.inner.installing.lock().await;
         let Some(failure) = last_failure.as_mut() else {
@@ -383,19 +383,19 @@ impl Gate {
         self.inner.active.load().activation
     }
 
-    /// Has this server follow the newest activation in the database, if it has not yet; false
-    /// if it could not in time. One read of one row where there is nothing to do.
+    /// Makes this server follow the newest activation in the database, if it has not yet; false if
+    /// it could not in time. If there is nothing to do, it only reads one row.
     pub(crate) async fn catch_up(&self) -> bool {
         match self.storage().activation_marker().await {
             Ok(marker) if marker <= self.followed() => true,
             Ok(marker) => {
                 let gate = self.clone();
-                // By itself, so that an installation goes on when nobody waits for it any longer.
+                // Its own task, so that an installation continues after the request stops waiting.
                 let following = tokio::spawn(async move { gate.follow_once().await });
                 let _ = tokio::time::timeout(CATCH_UP_WAIT, following).await;
                 marker <= self.followed()
             }
-            // The commit of the change looks as well.
+            // The commit of the change checks this as well.
             Err(error) => {
                 tracing::warn!(%error, "cannot look for policy activations before a decision");
                 true
@@ -406,10 +406,10 @@ impl Gate {
     async fn follow_once(&self) {
         let last_failure = self.inner.installing.lock().await;
         match self.storage().active_set().await {
-            // Somebody else was here while this waited for its turn.
+            // Another caller followed it while this one waited for its turn.
             Ok(Some(activation)) if activation.sequence <= self.followed() => {}
             Ok(Some(activation)) => match u64::try_from(activation.set_number) {
-                // It has logged and recorded a failure already.
+                // A failure is already logged and recorded.
                 Ok(number) => drop(
                     self.install_locked(last_failure, activation.sequence, number)
                         .await,
@@ -424,8 +424,8 @@ impl Gate {
         }
     }
 
-    /// Remembers what was found in the watched folder, for the next heartbeat; what is new
-    /// about it is told at once.
+    /// Remembers what was found in the watched folder, for the next heartbeat; a change is reported
+    /// at once.
     pub async fn found_in_watched_folder(&self, found: WatchedFolder) {
         let before = self.inner.watched.swap(Some(Arc::new(found.clone())));
         let is_new = before.is_none_or(|before| {
@@ -459,8 +459,8 @@ impl Gate {
     }
 }
 
-/// Loads a stored set: reads it, checks its modules against their digests, compiles,
-/// assembles and runs its own cases. Serves nothing; `Gate::install` does.
+/// Loads a stored set: reads it, checks its modules against their digests, compiles, assembles and
+/// runs its own cases. It does not serve the set; `Gate::install` does.
 pub async fn load_set(
     storage: &Storage,
     engine: &policy_engine::Engine,
@@ -469,7 +469,7 @@ pub async fn load_set(
     load(storage, engine, number, true).await
 }
 
-/// The same without running its cases, for looking at a set that may have served long ago.
+/// The same without running its cases, to show a set that may have served long ago.
 pub async fn read_set(
     storage: &Storage,
     engine: &policy_engine::Engine,
@@ -509,7 +509,7 @@ async fn load(
             .module_bytes(digest)
             .await?
             .ok_or_else(|| wrong("is not in the database"))?;
-        // The digest is what the operator approved; the bytes must still be those.
+        // The operator approved the digest; the bytes must still match it.
         if crate::package::digest_of(&bytes) != digest {
             return Err(wrong(
                 "does not match its digest; the database was tampered with or is damaged",
@@ -531,7 +531,8 @@ async fn load(
     .map_err(|error| InstallError::Interrupted(error.to_string()))?
 }
 
-/// Makes the counters of the set's policies begin at zero, so that the first failure is a rise.
+/// Starts the counters of the set's policies at zero, so that the first failure shows as an
+/// increase.
 fn begin_counters(set: &PolicySet) {
     for binding in &set.spec().bindings {
         metrics::counter!("portcullis_policy_failures_total", "policy" => binding.policy.clone())
@@ -542,20 +543,20 @@ fn begin_counters(set: &PolicySet) {
     }
 }
 
-/// Forgets a failure when a set is served, unless that set stands in for the one that failed.
+/// Forgets a failure when a set is served, unless that set replaces the one that failed.
 fn settle(last_failure: &mut Option<LastFailure>, activation: i64, number: u64) {
     *last_failure = last_failure
         .take()
         .filter(|failure| failure.activation == activation && failure.number != number);
 }
 
-/// How long a server may be silent before it counts as gone.
+/// The time of last contact before which a silent server is considered gone.
 pub fn silent_since(now: Timestamp) -> Timestamp {
     now.plus_ms(-4 * HEARTBEAT_EVERY.as_millis() as i64)
 }
 
-/// Loads the modules, binds them and runs the set's own cases. Blocking: seconds when a
-/// module has to be compiled.
+/// Loads the modules, binds them and runs the set's own cases. Blocking: takes seconds if a module
+/// must be compiled.
 pub(crate) fn assemble(
     engine: &policy_engine::Engine,
     number: u64,

@@ -1,9 +1,9 @@
-//! Whether a set does what a registry needs, as far as that can be told before it serves.
+//! Whether a set allows what a registry needs, as far as that can be checked before it serves.
 //!
-//! One judgement for everybody who takes a set from a folder: `portcullis policy check`,
-//! `apply --dry-run` and `apply` refuse the same sets with the same words. Servers that follow
-//! an activation do not judge, since the operator may have meant it; they refuse a set that
-//! cannot be loaded or whose own cases fail.
+//! All commands that take a set from a folder share one judgement: `portcullis policy check`,
+//! `apply --dry-run` and `apply` refuse the same sets with the same words. Servers that follow an
+//! activation do not judge, since the operator may have intended it; they refuse a set that cannot
+//! be loaded or whose own cases fail.
 
 use std::fmt;
 
@@ -12,8 +12,8 @@ use policy_engine::PolicySet;
 use policy_engine::survey::Silence;
 use serde_json::{Value, json};
 
-/// People, and the tokens they made. Not the tokens of publishers: a set under which nobody else
-/// can do something leaves the registry to nobody.
+/// People, and the tokens they created. Not the tokens of publishers: if only those can do
+/// something, no person can.
 const PEOPLE: &[CredentialKind] = &[
     CredentialKind::None,
     CredentialKind::Session,
@@ -21,12 +21,12 @@ const PEOPLE: &[CredentialKind] = &[
     CredentialKind::ApiToken,
 ];
 
-/// What somebody must be able to do, with one of these credentials, or nobody can use the
-/// registry or mend it.
+/// Actions that must be possible with one of these credentials, or nobody can use or repair the
+/// registry.
 const NEEDS: &[(&str, Action, &[CredentialKind])] = &[
     ("read the index", Action::IndexRead, PEOPLE),
     ("download a file", Action::FileDownload, PEOPLE),
-    // The page is asked for without a credential, the session is decided about with one.
+    // The page is requested without a credential; the session is decided about with one.
     (
         "see the page for logging in",
         Action::SessionStart,
@@ -40,7 +40,7 @@ const NEEDS: &[(&str, Action, &[CredentialKind])] = &[
     ),
 ];
 
-/// What is worth a note where nobody can do it: an emergency may be the reason.
+/// Actions worth a note if nobody can do them: an emergency may be the reason.
 const WISHES: &[(&str, Action, &[CredentialKind])] = &[
     ("upload a file", Action::FileUpload, PEOPLE),
     ("create an account", Action::AccountCreate, PEOPLE),
@@ -49,19 +49,19 @@ const WISHES: &[(&str, Action, &[CredentialKind])] = &[
 /// What is known of a set before it serves.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Judgement {
-    /// Policies that gave no verdict, for whom in which action.
+    /// Policies that gave no verdict, with the caller and the action.
     pub silences: Vec<Silence>,
-    /// What nobody could do, and somebody must be able to.
+    /// Actions that nobody could do, but somebody must be able to.
     pub lockouts: Vec<Lockout>,
-    /// What its author may want to know, a sentence each.
+    /// Notes for its author, one sentence each.
     pub notes: Vec<String>,
 }
 
-/// Something that nobody could do.
+/// An action that nobody could do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lockout {
     pub action: Action,
-    /// In words that follow "nobody could".
+    /// Words that follow "nobody could".
     pub what: &'static str,
 }
 
@@ -101,7 +101,7 @@ impl Judgement {
         }
     }
 
-    /// Whether the set is refused unless somebody means it.
+    /// Whether the set is refused unless the operator accepts a lockout.
     pub fn refuses(&self) -> bool {
         !self.silences.is_empty() || !self.lockouts.is_empty()
     }
@@ -116,7 +116,7 @@ impl Judgement {
     }
 }
 
-/// What stands against the set, in lines; empty where nothing does.
+/// The objections to the set, in lines; empty if there are none.
 impl fmt::Display for Judgement {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (first, lines) in grouped(&self.silences) {
@@ -143,10 +143,11 @@ impl fmt::Display for Judgement {
     }
 }
 
-/// Who met it, and the actions in which they did.
+/// The callers who met it, and in which actions.
 type Line<'a> = (Vec<&'a str>, Vec<&'a str>);
 
-/// Silences of one policy for one reason together; in each, actions that the same callers met.
+/// Groups the silences of one policy for one reason, and in each the actions by the callers who met
+/// it.
 fn grouped(silences: &[Silence]) -> Vec<(&Silence, Vec<Line<'_>>)> {
     let mut groups: Vec<(&Silence, Vec<(&str, Vec<&str>)>)> = Vec::new();
     for silence in silences {
@@ -191,7 +192,7 @@ fn callers_in_words(callers: &[&str]) -> String {
     }
 }
 
-/// Actions named one by one at most; `--json` has them all.
+/// Most actions named one by one; `--json` has them all.
 const NAMED: usize = 8;
 
 fn actions_in_words(actions: &[&str]) -> String {

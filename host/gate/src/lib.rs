@@ -1,18 +1,18 @@
 //! The decision, end to end: facts -> context -> verdicts -> decision -> obligations ->
 //! [`Permit`].
 //!
-//! How to read this crate: [`Attempt`] is what a request has in hand before anything is
-//! decided; a [`Target`] is what it wants to do; [`Gate::decide`] brings the two together
-//! and answers with a [`Permit`] that *contains* the target, or with a [`Refusal`] that
-//! says what to do. Use cases in `identity` and `registry` take permits and nothing else.
+//! How to read this crate: [`Attempt`] is what is known of a request before anything is decided; a
+//! [`Target`] is what it wants to do; [`Gate::decide`] brings the two together and answers with a
+//! [`Permit`] that *contains* the target, or with a [`Refusal`] that says what to do. Use cases in
+//! `identity` and `registry` take permits and nothing else.
 //!
 //! - [`core_rules`]: what no policy may widen: roles, token caveats, project status.
-//! - [`context`]: facts of the model put into the words of the contract with policies.
-//! - [`generations`]: policy sets being validated, swapped and rolled back.
-//! - [`package`]: a policy set as a folder of files; [`judgement`]: whether it would lock
-//!   everybody out, or holds a policy that fails.
+//! - [`context`]: converts facts of the model to the words of the contract with policies.
+//! - [`generations`]: validates, swaps and rolls back policy sets.
+//! - [`package`]: a policy set as a folder of files; [`judgement`]: whether it would lock everybody
+//!   out, or has a policy that fails.
 //! - [`recorder`]: the decision log and the audit of refusals.
-//! - [`SetAside`]: a credential that a read does without, since anonymous callers may read.
+//! - [`SetAside`]: a credential that a read does not use, since anonymous callers may read.
 //!
 //! Invariant: only this crate makes a `Permit`. Its fields are private and it has no
 //! constructor outside [`Gate::decide`].

@@ -13,12 +13,12 @@ use storage::{Storage, StorageError};
 
 use crate::attempt::Attempt;
 
-/// The mails that a policy may ask for. Each tells only what the host knows of the caller and
-/// of the request, so no policy can put words into it.
+/// The mails that a policy may ask for. Each contains only what the host knows of the caller and of
+/// the request, so no policy can put words into it.
 const MAILS: [MailKind; 1] = [MailKind::PasswordBreached];
 
-/// The same mail to the same user is sent once in this time: a policy that asks for one at
-/// each request must not fill a mailbox. It was sent a while ago, so the obligation is fulfilled.
+/// The same mail to the same user is sent once in this time: a policy that asks for it at each
+/// request must not fill a mailbox. An obligation whose mail was recently sent is fulfilled.
 const MAIL_WINDOW_MS: i64 = 3_600_000;
 
 /// Why an obligation could not be fulfilled.
@@ -34,10 +34,10 @@ pub(crate) enum ObligationError {
     Storage(#[from] StorageError),
 }
 
-/// Fulfils every obligation of a decision, in one unit of work with its audit events, or says
-/// which one it could not. Nothing is done if any of them is unknown. Whoever cannot be
-/// written to is still protected: the rest is done. `activation` is the one under which it was
-/// decided: what a replaced set demands is not done.
+/// Fulfils every obligation of a decision, in one unit of work with its audit events, or returns
+/// the one it could not. If any of them is unknown, nothing is done. A user without a usable
+/// address is still protected: the rest is done. `activation` is that of the decision: demands of a
+/// replaced set are not fulfilled.
 pub(crate) async fn fulfil(
     storage: &Storage,
     attempt: &Attempt,
@@ -118,7 +118,7 @@ fn read(obligations: &[Obligation]) -> Result<(bool, Vec<MailKind>), ObligationE
     Ok((disable_password, mails))
 }
 
-/// Where the user is written to: only an address that is proven to be theirs.
+/// Where to write to the user: only an address that is proven to be theirs.
 async fn primary_address(
     storage: &Storage,
     user: &UserFacts,
@@ -151,7 +151,7 @@ async fn act(
             .disable_enabled_password(user.id, PasswordDisabled::Policy)
             .await?
     {
-        // Whoever knows the password may have logged in with it before.
+        // Somebody who knows the password may already have logged in with it.
         let ended = unit.end_sessions(user.id, None).await?;
         unit.drop_ceremonies(user.id, None).await?;
         events.push(event(Detail::PasswordDisabled {
@@ -191,7 +191,7 @@ fn mail(kind: MailKind, attempt: &Attempt, user: &UserFacts) -> Mail {
             MailField::UserName => user.name.as_written().to_owned(),
             MailField::RemoteAddress => attempt.remote_address.to_string(),
             MailField::At => attempt.at.to_the_second(),
-            // No mail of the list has another word; a test holds that.
+            // No mail of the list has another word; a test checks that.
             _ => String::new(),
         };
         (*field, text)

@@ -15,12 +15,12 @@ use storage::{Storage, StorageError};
 use crate::generations::{InstallError, assemble};
 use crate::judgement::Judgement;
 
-/// Bytes of a set file or a case file at most.
+/// Most bytes of a set file or a case file.
 const TEXT_LIMIT: u64 = 1 << 20;
-/// Case files at most.
+/// Most case files.
 const CASE_FILES: usize = 200;
-/// Bytes of a module at most. The engine depends on no crate of the workspace, so it has the
-/// number once more.
+/// Most bytes of a module. The engine depends on no crate of the workspace, so it has its own copy
+/// of the number.
 const MODULE_LIMIT: u64 = model::limit::POLICY_MODULE_BYTES.get();
 const _: () = assert!(MODULE_LIMIT == policy_engine::MAXIMUM_MODULE_BYTES as u64);
 
@@ -35,7 +35,7 @@ pub struct SetPackage {
     pub cases: Vec<(String, String)>,
 }
 
-/// A set as it is stored: what its modules are is said by their digests.
+/// A set as it is stored: it names its modules by their digests.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StoredSet {
@@ -48,7 +48,7 @@ pub fn stored_spec(row: &storage::policies::PolicySetRow) -> Result<SetSpec, ser
     serde_json::from_str::<StoredSet>(&row.spec).map(|stored| stored.spec)
 }
 
-/// Why a folder is no policy set.
+/// Why a folder is not a policy set.
 #[derive(Debug, thiserror::Error)]
 pub enum PackageError {
     /// A file cannot be read.
@@ -57,7 +57,7 @@ pub enum PackageError {
         path: PathBuf,
         cause: std::io::Error,
     },
-    /// Something else than a file stands where a file should.
+    /// A path that should be a file is something else.
     #[error("{path} is not a regular file")]
     NotAFile { path: PathBuf },
     /// There are too many case files.
@@ -75,7 +75,7 @@ pub enum PackageError {
     /// A module's name is a path.
     #[error("{path}: module `{module}` must be a file name without any folder")]
     ModuleName { path: PathBuf, module: String },
-    /// A module is nowhere.
+    /// A module was not found.
     #[error(
         "module {module} is neither in {folder} nor in {modules}; build it first (`cargo xtask build-plugins` builds those of this repository)"
     )]
@@ -140,14 +140,14 @@ impl VerifiedPackage {
         Judgement::of(&self.set, self.case_files())
     }
 
-    /// How many cases the set was tested with.
+    /// How many case files the set was tested with.
     pub fn case_files(&self) -> usize {
         self.package.cases.len()
     }
 
-    /// Stores modules and set in one audited transaction and returns the set's number. A set
-    /// equal to a stored one gets that one's number again: applying the same folder twice makes
-    /// one set, and so do several servers that watch it and read a change at the same moment.
+    /// Stores modules and set in one audited transaction and returns the set's number. A set equal
+    /// to a stored one gets that one's number again: applying the same folder twice creates one
+    /// set, even if several servers that watch it read a change at the same moment.
     pub async fn store(
         &self,
         storage: &Storage,
@@ -191,14 +191,14 @@ impl VerifiedPackage {
     }
 }
 
-/// Reads a regular file within a bound. What only looks like one (a device, a pipe) could
-/// be read for ever.
+/// Reads a regular file within a bound. Something that only looks like one (a device, a pipe) could
+/// be read forever.
 fn read_bytes(path: &Path, limit: u64) -> Result<Vec<u8>, PackageError> {
     let unreadable = |cause| PackageError::Unreadable {
         path: path.to_owned(),
         cause,
     };
-    // Looked at before it is opened: opening a pipe waits for somebody to write.
+    // Checked before it is opened: opening a pipe waits for a writer.
     if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
         return Err(PackageError::NotAFile {
             path: path.to_owned(),
@@ -228,7 +228,7 @@ fn read_text(path: &Path) -> Result<String, PackageError> {
 }
 
 fn read_module(folder: &Path, set_file: &Path, module: &str) -> Result<Arc<[u8]>, PackageError> {
-    // A set that somebody sent must not be able to name files elsewhere on this machine.
+    // A set from somebody else must not be able to name files elsewhere on this machine.
     if Path::new(module).components().count() != 1 || !module.ends_with(".wasm") {
         return Err(PackageError::ModuleName {
             path: set_file.to_owned(),
@@ -247,7 +247,7 @@ fn read_module(folder: &Path, set_file: &Path, module: &str) -> Result<Arc<[u8]>
             Ok(_) => {}
             Err(error)
                 if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
-            // It may be there.
+            // The module may exist but be unreadable.
             Err(cause) => return Err(PackageError::Unreadable { path, cause }),
         }
     }

@@ -10,8 +10,8 @@ use crate::refusal::Reason;
 /// A decision allowed exactly `T`.
 ///
 /// Invariant: only [`crate::Gate::decide`] and [`crate::break_glass()`] make one; fields are
-/// private. A use case that takes a `Permit<T>` cannot be reached without a decision about
-/// that very `T`.
+/// private. A use case that takes a `Permit<T>` cannot be reached without a decision about exactly
+/// this `T`.
 #[derive(Debug)]
 #[must_use = "a permit that is not used means a decision was made for nothing"]
 pub struct Permit<T> {
@@ -19,12 +19,12 @@ pub struct Permit<T> {
     grant: Grant,
 }
 
-/// What goes with a permission, whatever was permitted.
+/// The part of a permit that does not depend on its target.
 #[derive(Debug)]
 pub(crate) struct Grant {
     pub(crate) decision: DecisionId,
     pub(crate) set_number: u64,
-    /// The activation (a sequence) under which it was decided; none where no policy was asked.
+    /// The activation (a sequence) under which it was decided; none if no policy was asked.
     pub(crate) activation: Option<i64>,
     pub(crate) at: Timestamp,
     pub(crate) staged: bool,
@@ -34,10 +34,10 @@ pub(crate) struct Grant {
     pub(crate) assurance: Assurance,
     pub(crate) session: Option<SessionId>,
     pub(crate) token: Option<TokenId>,
-    /// Whether it is a read that was permitted without the credential that came with it.
+    /// Whether it is a read permitted without the credential that came with it.
     pub(crate) is_without_credential: bool,
-    /// The record of a change that is beyond what is recorded one by one: written with the
-    /// change, if that is made. So no change is without one, whatever else its source did.
+    /// The record of a change beyond the number that is recorded one by one. It is written together
+    /// with the change, so that every change has one, whatever else its source did.
     pub(crate) unrecorded: Option<Box<DecisionRow>>,
 }
 
@@ -56,8 +56,8 @@ impl<T> Permit<T> {
         self.target
     }
 
-    /// What is allowed, and the rest of the permit, which is about nothing any longer and still
-    /// begins the unit of work that the decision was about.
+    /// What is allowed, and the rest of the permit, which no longer has a target but still begins
+    /// the unit of work of the decision.
     pub fn split(self) -> (T, Permit<()>) {
         (
             self.target,
@@ -73,7 +73,7 @@ impl<T> Permit<T> {
         self.grant.decision
     }
 
-    /// Number of the policy set that decided; 0 where the command line went past policies.
+    /// Number of the policy set that decided; 0 if the command line bypassed the policies.
     pub fn set_number(&self) -> u64 {
         self.grant.set_number
     }
@@ -88,12 +88,12 @@ impl<T> Permit<T> {
         self.grant.staged
     }
 
-    /// What policies say about a permission, for example why a file is held back.
+    /// The policies' reasons with a permission, for example why a file is held back.
     pub fn reasons(&self) -> &[Reason] {
         &self.grant.reasons
     }
 
-    /// What policies in grade `warn` would have refused; to be told to the person.
+    /// Refusals by policies in grade `warn`, to show to the person.
     pub fn warnings(&self) -> &[Reason] {
         &self.grant.warnings
     }
@@ -114,22 +114,21 @@ impl<T> Permit<T> {
         self.grant.actor.user()
     }
 
-    /// The session that it was permitted to, if it was one.
+    /// The session that it was permitted to, if any.
     pub fn session(&self) -> Option<SessionId> {
         self.grant.session
     }
 
-    /// Whether it is a read that was permitted to anybody, and not for the credential that came
-    /// with it.
+    /// Whether it is a read permitted to anybody, not because of the credential that came with it.
     pub fn is_without_credential(&self) -> bool {
         self.grant.is_without_credential
     }
 
-    /// Begins the unit of work that does what was permitted. Permitted to a session, it fails
-    /// (`Conflict::SessionEnded`) unless that lives until the commit: what was decided before
-    /// "this wasn't me" is not done after it. Permitted to a token, it fails
-    /// (`Conflict::TokenRevoked`) unless that is valid until the commit. Decided by a policy set, it fails
-    /// (`Conflict::PoliciesReplaced`) unless that is the active one until the commit.
+    /// Begins the unit of work that does what was permitted. For a session, it fails
+    /// (`Conflict::SessionEnded`) unless the session lives until the commit: nothing decided before
+    /// "this wasn't me" happens after it. For a token, it fails (`Conflict::TokenRevoked`) unless
+    /// the token is valid until the commit. After a decision by a policy set, it fails
+    /// (`Conflict::PoliciesReplaced`) unless that set is active until the commit.
     pub async fn begin(&self, storage: &Storage) -> Result<UnitOfWork, StorageError> {
         let mut unit = storage.begin().await?;
         self.bind(&mut unit);

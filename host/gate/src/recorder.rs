@@ -1,11 +1,11 @@
-//! The decision log and the audit of what changes nothing: refusals and authentications.
+//! The decision log and the audit of events that are not changes: refusals and authentications.
 //!
-//! Writers hand records to one task that commits them in groups, so that a burst costs
-//! few commits. A refusal is answered only after its record is committed; a permitted
-//! change needs no waiting here, because its audit event is part of the change itself and
-//! names the decision. Of each source, refusals, permitted decisions and accepted credentials
-//! are recorded one by one up to a rate, and counted beyond it (`rate`); of one decision,
-//! what some policy asked for is kept, up to a number of bytes (`record`).
+//! Writers hand records to one task that commits them in groups, so that a burst costs few commits.
+//! A refusal is answered only after its record is committed; a permitted change needs no waiting
+//! here, because its audit event is part of the change itself and names the decision. For each
+//! source, refusals, permitted decisions and accepted credentials are recorded one by one up to a
+//! rate, and counted beyond it (`rate`). A decision's record has the facts that some policy asked
+//! for, up to a number of bytes (`record`).
 
 mod rate;
 mod record;
@@ -32,10 +32,10 @@ pub(crate) use record::DecisionRecord;
 /// Sizes and rates of the recorder.
 #[derive(Clone, Debug)]
 pub struct RecorderConfig {
-    /// Permitted reads recorded per second at most; more are counted, not recorded.
+    /// Most permitted reads recorded per second; more are counted, not recorded.
     pub reads_per_second: u32,
-    /// Refusals of one source (a user, an address) recorded one by one per minute; twenty
-    /// times as many of all sources together. More are counted, and the count is recorded.
+    /// Refusals of one source (a user, an address) recorded one by one per minute; twenty times as
+    /// many for all sources together. More are counted, and the count is recorded.
     pub refusals_per_minute: u32,
 }
 
@@ -50,7 +50,7 @@ impl Default for RecorderConfig {
 
 enum Entry {
     Decision(Box<DecisionRecord>),
-    /// None where nobody waits for it.
+    /// None if no caller waits for it.
     Event(
         Box<AuditEvent>,
         Option<oneshot::Sender<Result<(), StorageError>>>,
@@ -69,20 +69,20 @@ pub struct Recorder {
     readers: Arc<Noted>,
 }
 
-/// What is recorded one by one, of each source.
+/// The rates up to which each source is recorded one by one.
 struct Rates {
     refusals: SourceRate,
     refusals_of_strangers: SourceRate,
     reads: SourceRate,
     changes: SourceRate,
     authentications: SourceRate,
-    /// What one account may change. In the memory of each server: several may let through so
-    /// many times as much.
+    /// How much one account may change. Each server counts in its own memory, so several together
+    /// allow a multiple.
     changing: SourceRate,
 }
 
 impl Rates {
-    /// The events that tell of what was counted and not recorded one by one.
+    /// The events that report the entries counted instead of recorded one by one.
     fn summaries(&self, now: Timestamp) -> Vec<AuditEvent> {
         let rates = [
             (&self.refusals, Counted::Refusals),
@@ -102,7 +102,7 @@ impl Rates {
     }
 }
 
-/// What is counted where it is not recorded one by one.
+/// The kinds of entries that are counted when not recorded one by one.
 #[derive(Clone, Copy)]
 enum Counted {
     Refusals,
@@ -110,7 +110,7 @@ enum Counted {
     Authentications,
 }
 
-/// How many permitted reads this second has seen.
+/// The number of permitted reads in this second.
 struct ReadRate {
     limit: u32,
     /// Second of the counted window.
@@ -128,15 +128,15 @@ impl ReadRate {
     }
 }
 
-/// Entries committed together at most.
+/// Most entries committed together.
 const GROUP: usize = 256;
-/// Entries that wait at most; writers of refusals then wait too, reads are dropped.
+/// Most entries that wait; beyond that, writers of refusals wait too, and reads are dropped.
 const QUEUE: usize = model::limit::RECORDS_WAITING.length();
-/// How soon after its minute a count of refusals is written, when nothing else is.
+/// How soon after its minute a count of refusals is written if there are no other entries.
 const SUMMARY_EVERY: Duration = Duration::from_secs(15);
 
 impl Recorder {
-    /// Starts the task. It ends, with everything committed, when every handle is gone.
+    /// Starts the task. It ends, with everything committed, once every handle is dropped.
     pub fn start(storage: Storage, config: RecorderConfig) -> Self {
         let (queue, entries) = mpsc::channel(QUEUE);
         let recorder = Self::with_queue(queue, config);
@@ -182,7 +182,7 @@ impl Recorder {
         committed.await.map_err(|_| gone())?
     }
 
-    /// Records an audit event that nobody waits for, unless the queue is full.
+    /// Records an audit event without waiting, unless the queue is full.
     pub fn note(&self, event: AuditEvent) {
         if self
             .queue
@@ -193,12 +193,11 @@ impl Recorder {
         }
     }
 
-    /// Whether one more refusal of this source may be recorded one by one; asked once for a
-    /// request. Whoever gets false records nothing: it has been counted. Strangers are counted
-    /// apart from those with a credential, so that a flood from a thousand addresses hides
-    /// nothing that an account or a token does.
-    /// Of an account the first of each action in an hour, with each token and in each session, is
-    /// recorded whatever others used up.
+    /// Whether to record one more refusal of this source one by one; determined once for a request.
+    /// If false, it has been counted and must not be recorded. Strangers are counted separately
+    /// from callers with a credential, so that a flood from a thousand addresses hides nothing that
+    /// an account or a token does. For an account, the first of each action in an hour, with each
+    /// token and in each session, is always recorded.
     pub fn wants_refusal(&self, attempt: &Attempt, caller: &Caller, action: Action) -> bool {
         attempt.is_refusal_recorded(|| {
             let source = Source::of(attempt.remote_address, caller);
@@ -218,8 +217,8 @@ impl Recorder {
     }
 
     /// The same for a permitted decision about somebody with a credential. Changes are counted
-    /// apart from reads, and the first of each action in an hour is always recorded: nobody
-    /// hides an upload behind reads.
+    /// separately from reads, and the first of each action in an hour is always recorded, so that
+    /// reads cannot hide an upload.
     pub(crate) fn wants_success(
         &self,
         attempt: &Attempt,
@@ -244,9 +243,9 @@ impl Recorder {
         wanted
     }
 
-    /// Whether this account may change one thing more of this kind: each change is an event that
-    /// is kept for ever. Not asked of what the sheet of actions says is [not
-    /// counted](Effect::Uncounted).
+    /// Whether this account may make one more change of this kind: each change is an event that is
+    /// stored permanently. Actions that the sheet declares as [not counted](Effect::Uncounted)
+    /// always may.
     pub(crate) fn may_change(&self, attempt: &Attempt, caller: &Caller, action: Action) -> bool {
         let Some(user) = caller.user() else {
             return true;
@@ -258,7 +257,7 @@ impl Recorder {
                 .take(Source::Changes(user.id, action), attempt.at)
     }
 
-    /// The same for the event that a credential was accepted.
+    /// Whether to record the event that a credential was accepted.
     pub fn wants_authentication(&self, attempt: &Attempt, caller: &Caller, action: Action) -> bool {
         self.rates.authentications.take_first(
             Source::of(attempt.remote_address, caller),
@@ -268,9 +267,9 @@ impl Recorder {
         )
     }
 
-    /// Whether one more failed authentication is recorded as this account's, although there are
-    /// more refusals than are recorded: of those that were looked at, all that the limits let
-    /// through; of those that had to wait, one a minute. For each way to fail apart.
+    /// Whether to record one more failed authentication for this account, even if there are too
+    /// many refusals to record: of credentials that were checked, all that the limits let through;
+    /// of those refused unchecked, one a minute. Each way to fail is counted separately.
     pub fn wants_failure_of(
         &self,
         user: UserId,
@@ -287,9 +286,9 @@ impl Recorder {
         failures.take(user, (why, factor.map(Factor::as_str)), at)
     }
 
-    /// Whether it is noted once more that reads do without this credential. Tools send one with
-    /// every request: of each, and of an address for those that are nobody's, it is noted once
-    /// in an hour for each action.
+    /// Whether to note again that a read goes on without this credential. Tools send one with every
+    /// request, so it is noted once in an hour for each action: for each credential, or for each
+    /// address if the owner is unknown.
     pub fn wants_set_aside(&self, attempt: &Attempt, set_aside: &SetAside, action: Action) -> bool {
         let source = set_aside.user.map_or_else(
             || Source::of(attempt.remote_address, &Caller::anonymous()),
@@ -312,7 +311,7 @@ impl Recorder {
         )
     }
 
-    /// Whether one more permitted read may be recorded this second.
+    /// Whether to record one more permitted read this second.
     pub(crate) fn wants_read(&self, now: Timestamp) -> bool {
         let wanted = self.reads.take(now);
         if !wanted {
@@ -352,7 +351,7 @@ impl Recorder {
 async fn run(storage: Storage, mut entries: mpsc::Receiver<Entry>, rates: Arc<Rates>) {
     let mut group = Vec::with_capacity(GROUP);
     loop {
-        // Wakes up without entries too: the flood that was counted may have stopped.
+        // Wakes up without entries, too: the flood that was counted may have stopped.
         let received = entries.recv_many(&mut group, GROUP);
         if let Ok(0) = tokio::time::timeout(SUMMARY_EVERY, received).await {
             break;
@@ -394,7 +393,7 @@ async fn run(storage: Storage, mut entries: mpsc::Receiver<Entry>, rates: Arc<Ra
     }
 }
 
-/// The event that tells of what was counted and not recorded one by one.
+/// The event that reports the entries counted instead of recorded one by one.
 fn summary(counted: Counted, uncounted: Uncounted) -> AuditEvent {
     let Uncounted {
         minute,

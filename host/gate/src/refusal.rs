@@ -1,4 +1,4 @@
-//! A decision that did not allow something, in words a person can act on.
+//! A decision that did not permit the action, in words a person can act on.
 
 use model::DecisionId;
 
@@ -9,21 +9,21 @@ pub use policy_engine::contract::{Page, Reason, Requirement};
 pub enum RefusalKind {
     /// Refused: 403.
     Denied,
-    /// Nobody reads this without a credential that is accepted: 401. Of reads alone.
+    /// Reading this needs an accepted credential: 401. For reads only.
     CredentialRequired,
     /// Allowed once these hold: 403 with the requirements named.
     Required(Vec<Requirement>),
     /// The decision could not be made: 503 with `Retry-After`. Never a permission.
     Failed,
-    /// Too many attempts: 429 with `Retry-After`. Nothing was looked at.
+    /// Too many attempts: 429 with `Retry-After`. Nothing was checked.
     Limited { retry_after_seconds: u64 },
 }
 
-/// A decision that did not allow something.
+/// A decision that did not permit the action.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{}", self.first_message())]
 pub struct Refusal {
-    /// The decision; `portcullis explain <id>` tells all about it.
+    /// The decision; `portcullis explain <id>` shows all about it.
     pub decision: DecisionId,
     /// Number of the policy set that decided.
     pub set_number: u64,

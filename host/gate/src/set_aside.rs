@@ -1,13 +1,12 @@
-//! Credentials that a read does without.
+//! Credentials that a read goes on without.
 //!
-//! Tools send what they have to every address of a host: a token for uploads, one that was
-//! revoked, a password from `~/.netrc` that belongs to something else. What anonymous callers
-//! may read is not taken away by that: the read is decided as theirs, and what was presented
-//! is noted.
+//! Tools send their credential to every address of a host: a token for uploads, a revoked one, a
+//! password from `~/.netrc` that belongs to something else. That must not take away what anonymous
+//! callers may read: the read is decided as anonymous, and the credential is noted.
 //!
-//! Invariants: this holds for [reads](model::Action::is_read) and for nothing else. Who reads
-//! so is nobody: no role and nothing else of the credential's owner is part of the decision,
-//! and a token that is set aside was not used.
+//! Invariants: this applies only to [reads](model::Action::is_read). The reader is anonymous: no
+//! role and nothing else of the credential's owner is part of the decision, and a token that is set
+//! aside was not used.
 
 use std::borrow::Cow;
 
@@ -18,21 +17,21 @@ use serde_json::{Value, json};
 use crate::attempt::Attempt;
 use crate::target::{ProjectFacts, TargetFacts};
 
-/// A credential that was presented, and that the decision is made without.
+/// A presented credential that the decision is made without.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SetAside {
-    /// What it is, as far as its form tells.
+    /// Its kind, as far as its form shows.
     pub credential: CredentialKind,
     /// Why, as a stable code: what is wrong with it, or why it was not permitted.
     pub why: Cow<'static, str>,
-    /// Whose it is, if that was proven.
+    /// Its owner, if that was proven.
     pub user: Option<UserId>,
     /// Which token it is, if that was proven.
     pub token: Option<TokenId>,
 }
 
 impl SetAside {
-    /// What a caller presented who was not permitted to read with it.
+    /// The credential of a caller who was not permitted to read with it.
     pub(crate) fn of(caller: &Caller, code: &str) -> Self {
         let user = caller.user().map(|user| user.id);
         Self {
@@ -43,12 +42,12 @@ impl SetAside {
         }
     }
 
-    /// As the record of a decision keeps it.
+    /// As it is stored in the record of a decision.
     pub(crate) fn to_json(&self) -> Value {
         json!({ "credential": self.credential.as_str(), "why": self.why, "user": self.user, "token": self.token })
     }
 
-    /// What its owner reads of it.
+    /// The event that its owner sees about it.
     pub fn event(&self, attempt: &Attempt, action: Action, decision: DecisionId) -> AuditEvent {
         let detail = Detail::AuthenticationSetAside {
             method: self.credential.into(),
@@ -64,13 +63,12 @@ impl SetAside {
     }
 }
 
-/// Whether a read that was refused is decided once more, without its credential.
+/// Whether a refused read is decided again without its credential.
 pub(crate) fn can_do_without(caller: &Caller, action: Action) -> bool {
     action.is_read() && caller.credential != CredentialKind::None
 }
 
-/// What is known of a read when nobody is known to read: the target, without the role of
-/// whoever it was loaded for.
+/// The facts of an anonymous read: the target, without the role of the caller it was loaded for.
 pub(crate) fn without_role<'a>(facts: TargetFacts<'a>) -> TargetFacts<'a> {
     TargetFacts {
         project: facts.project.map(|project| ProjectFacts {

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use model::{Action, Digests, FileKind, ProjectId, ProjectStatus, Role, TokenId, UserId, Version};
 
-/// Something a permit can be asked for. The type that implements it is what the use case
-/// later acts on, so a permit for one thing cannot be used for another.
+/// Something a permit can be asked for. The use case later acts on the type that implements it, so
+/// a permit for one thing cannot be used for another.
 pub trait Target: Send + Sync {
-    /// Everything a decision about this may know. Loaded before, without any I/O here.
+    /// All facts that a decision about this may use. They were loaded before: there is no I/O here.
     fn facts(&self) -> TargetFacts<'_>;
 }
 
@@ -22,14 +22,14 @@ pub struct TargetFacts<'a> {
     pub release: Option<ReleaseFacts<'a>>,
     /// The file it is about.
     pub file: Option<FileFacts<'a>>,
-    /// What the file's own metadata says.
+    /// The file's own metadata.
     pub metadata: Option<&'a MetadataFacts>,
-    /// What would change, where that is more than the above.
+    /// The change, if there is more to it than the above.
     pub change: ChangeFacts<'a>,
 }
 
 impl TargetFacts<'_> {
-    /// Facts of an action that is about nothing in particular.
+    /// Facts of an action without a particular subject.
     pub fn of(action: Action) -> Self {
         Self {
             action,
@@ -42,7 +42,7 @@ impl TargetFacts<'_> {
     }
 }
 
-/// A project, as far as a decision may know it.
+/// The facts about a project that a decision may know.
 #[derive(Clone, Debug)]
 pub struct ProjectFacts<'a> {
     /// Identifier; none while it does not exist.
@@ -51,7 +51,7 @@ pub struct ProjectFacts<'a> {
     pub normalized: &'a str,
     /// Where it is in its life; active while it does not exist.
     pub status: ProjectStatus,
-    /// The caller's role, as the target's loader found it in the same breath.
+    /// The caller's role, read together with the target.
     pub role: Option<Role>,
     /// What its owners chose: `{policy: {setting: value}}` as stored.
     pub owner_settings: Cow<'a, serde_json::Value>,
@@ -74,7 +74,7 @@ pub enum ReleaseStanding {
     Published,
 }
 
-/// A release, as far as a decision may know it.
+/// The facts about a release that a decision may know.
 #[derive(Clone, Debug)]
 pub struct ReleaseFacts<'a> {
     pub version: &'a Version,
@@ -91,7 +91,7 @@ pub struct ReleaseFacts<'a> {
     pub staged_by_users: &'a [UserId],
 }
 
-/// A file, as far as a decision may know it.
+/// The facts about a file that a decision may know.
 #[derive(Clone, Debug)]
 pub struct FileFacts<'a> {
     pub name: &'a str,
@@ -101,7 +101,7 @@ pub struct FileFacts<'a> {
     pub digests: Digests,
 }
 
-/// What a file's own core metadata says.
+/// A file's own core metadata.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MetadataFacts {
     pub version: String,

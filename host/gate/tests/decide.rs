@@ -101,7 +101,7 @@ fn package_with_obligations() -> SetPackage {
     SetPackage::read(folder.path()).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Something about a project, or about nothing.
+/// A target about a project, or about nothing.
 #[derive(Debug)]
 struct Thing {
     action: Action,
@@ -308,7 +308,7 @@ impl Fixture {
         caller
     }
 
-    /// A live session of a caller who is in the database; its secret as it is stored.
+    /// A live session of a caller who is in the database; returns its secret as stored.
     async fn session_of(&self, caller: &Caller) -> [u8; 32] {
         let (secret, user) = ([7; 32], caller.user().unwrap().id);
         let session = storage::sessions::NewSession {
@@ -405,7 +405,7 @@ async fn a_denial_disables_the_password_and_tells_its_owner_in_the_policys_words
     );
 }
 
-/// What "this wasn't me" disabled it for says where mails go.
+/// A password disabled by "this wasn't me" decides where mails go.
 #[tokio::test]
 async fn a_password_that_is_disabled_stays_disabled_for_what_it_was() {
     let fixture = Fixture::obliging().await;
@@ -551,7 +551,7 @@ async fn a_refusal_is_on_record_before_it_is_answered() {
     assert_eq!(events[0].event.decision, Some(refusal.decision));
 }
 
-/// Or anybody could fill the log by looking at the page for logging in.
+/// Otherwise anybody could fill the log by loading the login page.
 #[tokio::test]
 async fn of_the_looks_at_pages_by_nobody_some_a_second_are_on_record() {
     let fixture = Fixture::recording(20).await;
@@ -653,9 +653,9 @@ async fn an_answer_names_what_was_decided_since_the_request_was_renewed() {
 }
 
 impl Fixture {
-    /// A set with a case that does not hold.
+    /// Stores a set with a failing case.
     async fn store_broken(&self) -> u64 {
-        // The command line would not store such a set; another machine's might have.
+        // The command line would not store such a set, but that of another machine might.
         let case = "[[case]]\nname = \"a token lists tokens\"\nbase = \"api-token\"\naction = \"token:list\"\nexpect = \"permit\"\n";
         let stored =
             serde_json::json!({ "spec": shipped("strict").spec, "cases": [["broken.toml", case]] })
@@ -677,7 +677,7 @@ impl Fixture {
         u64::try_from(number).unwrap()
     }
 
-    /// Activates a set as another process does, which this server has not noticed.
+    /// Activates a set as another process would, before this server notices.
     async fn activate(&self, number: u64) {
         gate::activate_first(self.gate.storage(), number, NOW)
             .await
@@ -725,7 +725,7 @@ async fn what_was_permitted_before_an_activation_is_not_done_after_it() {
         .await
         .unwrap_err();
     assert_eq!(error.conflict(), Some(storage::Conflict::PoliciesReplaced));
-    // Decided again, by the set of now, it is done.
+    // Decided again by the new set, it is done.
     let permit = fixture.decide(&caller, upload()).await.unwrap();
     assert_eq!(permit.set_number(), observe);
     permit

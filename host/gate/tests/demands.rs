@@ -1,4 +1,4 @@
-//! What demands a second factor, asked of the sets this repository ships.
+//! Demands for a second factor, in the sets this repository ships.
 //!
 //! Needs the policy modules: `cargo xtask build-plugins`.
 
@@ -21,7 +21,8 @@ struct Fixture {
 }
 
 impl Fixture {
-    /// With this set, changed like that; its cases are about the set as it is shipped.
+    /// With this set after `change`; its cases are left out, since they are about the set as
+    /// shipped.
     async fn with(set: &str, change: impl Fn(&mut SetPackage)) -> Self {
         let (storage, folder) = testkit::database().await;
         let mut package = testkit::shipped(set);
@@ -67,7 +68,7 @@ impl Fixture {
     }
 }
 
-/// Proved nothing lately, and has no verified address: neither is what is asked about.
+/// Has no recent proof and no verified address: neither matters here.
 fn person(factors: Factors) -> Caller {
     let long_ago = Assurance {
         password_at: None,
@@ -198,7 +199,8 @@ async fn a_policy_on_trial_demands_nothing() {
 #[tokio::test]
 async fn what_a_role_or_an_archived_project_does_not_allow_demands_nothing() {
     let fixture = Fixture::lenient().await;
-    // A maintainer configures nothing, so a demand on changes is none on them; uploads are by token.
+    // A maintainer changes no settings, so a demand on changes does not concern them; uploads use a
+    // token.
     let archived = ProjectFacts {
         status: ProjectStatus::Archived,
         ..project(

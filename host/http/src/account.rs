@@ -1,10 +1,9 @@
-//! What people do to become someone on the registry and to prove it: pages, one file for
-//! each topic, with the same parts in the same order: the template, what a `GET` shows, what
-//! a `POST` does.
+//! The pages on which people register, log in and manage their accounts. One file for each topic,
+//! with the same parts in the same order: the template, what a `GET` shows, what a `POST` does.
 //!
-//! `GET` shows and changes nothing, whoever opens a link: mail scanners open them all. `POST`
-//! changes and answers with a redirect, or with the same page and what is wrong with it.
-//! Nothing here tells somebody who is not logged in whether an account exists.
+//! `GET` changes nothing, even when a mail scanner opens a link. `POST` makes the change and
+//! answers with a redirect, or with the same page and what is wrong with it. No page shows an
+//! anonymous visitor whether an account exists.
 
 mod register;
 mod login;
@@ -37,9 +36,9 @@ use crate::frame::fields::Fields;
 use crate::problem::{Answer, Problem};
 use crate::route::Route;
 
-/// What is asked here.
+/// The routes of this room.
 pub(crate) const ROUTES: &[Route] = &[
-    // What people do to become someone and to prove it.
+    // Registering, logging in and recovering an account.
     Route::page("/register", Action::AccountCreate, |exchange| {
         Box::pin(register::page(exchange))
     }),
@@ -115,7 +114,7 @@ pub(crate) const ROUTES: &[Route] = &[
     Route::form("/recovery/cancel", Action::PasswordReset, |exchange| {
         Box::pin(recovery::stop(exchange))
     }),
-    // What people do to their accounts.
+    // Managing one's own account.
     Route::page("/account/", Action::AccountRead, |exchange| {
         Box::pin(overview::page(exchange))
     }),
@@ -266,7 +265,7 @@ pub(crate) const ROUTES: &[Route] = &[
         Action::TokenRevoke,
         |exchange| Box::pin(tokens::revoke(exchange)),
     ),
-    // Proving once more who one is.
+    // Confirming one's identity again.
     Route::page("/account/step-up", Action::SessionStepUp, |exchange| {
         Box::pin(step_up::show(exchange))
     }),
@@ -299,9 +298,8 @@ pub(crate) const FORMS: &[Fields] = &[
     emails::EmailFields::FORM,
 ];
 
-/// The session of a person. Whoever presents something else is refused by the policies,
-/// where they do not let it pass, and cannot go on in any case. `without` is what is decided for
-/// them.
+/// The session of a person. Policies usually refuse callers with another credential; if they do
+/// not, those callers still cannot go on. `without` is the target to decide about for them.
 async fn own_session<T: Target>(
     exchange: &Exchange,
     without: impl FnOnce(Account) -> T,
@@ -319,7 +317,7 @@ async fn own_session<T: Target>(
     Err(problem.remedy("Log in with a browser.", None))
 }
 
-/// On to another page, with the cookie of a session that got another secret.
+/// Redirects to another page, with the cookie of a session that got a new secret.
 fn renewed(exchange: &Exchange, session: Option<StartedSession>, path: &str) -> Answer {
     let mut response = exchange.see_other(path)?;
     if let Some(session) = session {
@@ -328,7 +326,7 @@ fn renewed(exchange: &Exchange, session: Option<StartedSession>, path: &str) -> 
     Ok(response)
 }
 
-/// What the script for security keys is answered.
+/// The answer to the script for security keys.
 fn challenge(challenge: &KeyChallenge) -> Value {
     json!({ "ceremony": challenge.ceremony.expose(), "options": challenge.options })
 }

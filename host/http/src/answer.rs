@@ -5,7 +5,7 @@ use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::Response;
 
-/// A success with a body, not to be stored by anybody.
+/// A success with a body, never to be stored.
 pub(crate) fn answer(content_type: &'static str, body: Body) -> Response {
     let mut response = Response::new(body);
     response

@@ -1,5 +1,5 @@
-//! What every answer says in its headers: which decision it comes from, what a browser may do
-//! with it, and who may keep it.
+//! The headers of every answer: which decision it comes from, what a browser may do with it, and
+//! who may store it.
 
 use axum::body::{Body, HttpBody};
 use axum::http::header::{
@@ -15,12 +15,12 @@ use crate::cookies;
 use crate::frame::layout::Security;
 use crate::shared::Shared;
 
-/// Names the decision (and the request) an answer comes from; `portcullis explain` takes it.
+/// The id of the decision (and of the request) an answer comes from; `portcullis explain` takes it.
 pub static DECISION_HEADER: HeaderName = HeaderName::from_static("portcullis-decision");
-/// Number of the policy set that decided.
+/// The number of the policy set that decided.
 pub static POLICY_SET_HEADER: HeaderName = HeaderName::from_static("portcullis-policy-set");
 
-/// Keeps pages that opened this one, and that this one opened, out of its window.
+/// Isolates the window of a page from pages that opened it and that it opens.
 const CROSS_ORIGIN_OPENER_POLICY: HeaderName =
     HeaderName::from_static("cross-origin-opener-policy");
 
@@ -44,8 +44,8 @@ pub(crate) fn name_decision(
     );
 }
 
-/// What every answer says to browsers. Nothing served here is framed, no script stands within
-/// a page, and forms go nowhere else.
+/// The rules for browsers in every answer: no framing, no inline scripts, and no forms to other
+/// sites.
 pub(crate) fn secure(app: &Shared, response: &mut Response) {
     let kind = response.extensions().get::<Security>().copied();
     let policy = match kind {
@@ -78,7 +78,7 @@ pub(crate) fn secure(app: &Shared, response: &mut Response) {
         CROSS_ORIGIN_OPENER_POLICY,
         HeaderValue::from_static("same-origin"),
     );
-    // Of this host alone: what else is below it is not ours to say.
+    // For this host alone: rules for its subdomains are not ours to set.
     if cookies::is_https(app) {
         headers.insert(
             STRICT_TRANSPORT_SECURITY,
@@ -87,8 +87,8 @@ pub(crate) fn secure(app: &Shared, response: &mut Response) {
     }
 }
 
-/// Caches that serve many people: no answer to a credential is for them, and what was decided
-/// for one credential is not what another one gets. Handlers choose the rest.
+/// Keeps answers out of shared caches: an answer to a credential is never stored there, and an
+/// answer decided for one credential is not served to another one. Handlers choose the rest.
 pub(crate) fn keep_from_others(headers: &mut HeaderMap, is_decided: bool, has_credential: bool) {
     if is_decided {
         headers.append(VARY, HeaderValue::from_static("Authorization, Cookie"));

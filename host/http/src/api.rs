@@ -1,4 +1,4 @@
-//! What programs of a project's people call, in JSON.
+//! The JSON API for programs of a project's people.
 
 mod staged;
 
@@ -7,7 +7,7 @@ use model::Action;
 use crate::route::Route;
 use crate::route::Verb::Get;
 
-/// What is asked here.
+/// The routes of this room.
 pub(crate) const ROUTES: &[Route] = &[
     Route::decided(
         Get,

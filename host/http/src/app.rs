@@ -39,7 +39,7 @@ impl App {
     }
 
     /// The router, made from the table of routes and nothing else. Requests without a
-    /// [`crate::PeerAddress`] among their extensions count as coming from nowhere.
+    /// [`crate::PeerAddress`] among their extensions have no known origin.
     pub fn router(&self) -> Router {
         let mut paths: Vec<(&'static str, Vec<(usize, &'static Route)>)> = Vec::new();
         for (index, route) in routes().iter().enumerate() {

@@ -1,12 +1,11 @@
-//! Request bodies: bounded in bytes, in time, and in what a parser may hold back.
+//! Request bodies: bounded in bytes, in time, and in how much a parser may buffer.
 //!
-//! A body is handed to whoever parses it and taken back afterwards, because what nobody
-//! read still has to be drained: Python's clients send a whole upload before they read the
-//! answer, and a connection closed in their face turns a helpful refusal into "broken pipe".
-//! Only so much of it ([`Rest`]): what is read for nothing costs us as much as its sender,
-//! and anybody can send. The answer is on its way before the first byte is drained, so a
-//! client whose connection ends while it sends has it at hand; urllib3 (twine, poetry, flit),
-//! hyper (uv) and curl look for it then.
+//! A body is handed to its parser and taken back afterwards, because unread bytes still have to be
+//! drained: Python's clients send a whole upload before they read the answer, and closing the
+//! connection early turns a helpful refusal into "broken pipe". Only a bounded part is drained
+//! ([`Rest`]): reading for nothing costs us as much as the sender, and anybody can send. The answer
+//! goes out before the first byte is drained, so a client whose connection ends while it sends
+//! already has it; urllib3 (twine, poetry, flit), hyper (uv) and curl look for it then.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,21 +22,21 @@ use tokio::time::{Instant, Sleep};
 
 use crate::problem::Problem;
 
-/// What a request's body may cost.
+/// The limits of a request's body.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BodyLimits {
-    /// Bytes in all.
+    /// Total bytes.
     pub(crate) bytes: u64,
     /// Longest silence.
     pub(crate) idle: Duration,
-    /// Time after which the average rate must be at least `slowest_bytes_per_second`.
-    /// Without that, one byte per silence would hold an upload's place for days.
+    /// Time after which the average rate must be at least `slowest_bytes_per_second`. Without that,
+    /// one byte per silence would keep an upload's place for days.
     pub(crate) grace: Duration,
     /// Slowest a body may arrive on average.
     pub(crate) slowest_bytes_per_second: u64,
     /// Longest time from the headers to the end of the body, whatever its rate.
     pub(crate) longest: Duration,
-    /// Bytes that are read and dropped at most beyond those that somebody read.
+    /// Most bytes that are drained beyond those that were read.
     pub(crate) drained: u64,
 }
 
@@ -54,38 +53,38 @@ impl BodyLimits {
     };
 }
 
-/// Bytes given to a parser before it has to do something with them. multer takes whatever
-/// there is before it looks at any of it: from a fast client, a whole upload into memory.
+/// Bytes given to a parser before it must use some of them. multer buffers whatever is available
+/// before it parses any of it: from a fast client, a whole upload in memory.
 const MAX_UNPARSED_BYTES: u64 = 256 << 10;
 
-/// What is read and dropped of a body after its answer is decided.
+/// How much of a body is drained after its answer is decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rest {
-    /// Bytes beyond those that somebody read.
+    /// Bytes beyond those that were read.
     pub(crate) bytes: u64,
     /// Longest time.
     pub(crate) time: Duration,
 }
 
 impl Rest {
-    /// Of somebody who presented no credential, or none that is valid: bounds what a stranger
-    /// makes us read with one request. Most wheels are smaller, and their connections go on.
+    /// For callers without a valid credential: bounds how much a stranger makes us read with one
+    /// request. Most wheels are smaller, and their connections stay open.
     pub(crate) const OF_STRANGERS: Self = Self {
         bytes: limit::REST_OF_STRANGERS.get(),
         time: Duration::from_millis(limit::REST_TIME_OF_STRANGERS.milliseconds()),
     };
 
-    /// Of a caller who is known, and whom the same bytes would have cost an upload: bounds what
-    /// a user makes us read for nothing. Enough that clients on systems which forget an answer
-    /// when their connection is reset (Windows, macOS) see most refusals too.
+    /// For known callers, for whom the same bytes would have been an upload: bounds how much a user
+    /// makes us read for nothing. It is enough for most refusals to be seen also on systems that
+    /// drop an answer when the connection is reset (Windows, macOS).
     pub(crate) const OF_CALLERS: Self = Self {
         bytes: limit::REST_OF_CALLERS.get(),
         time: Duration::from_millis(limit::REST_TIME_OF_CALLERS.milliseconds()),
     };
 }
 
-/// Bodies drained at the same time; further connections are simply closed. Several times
-/// what one address may have of connections, so that it cannot take this from all others.
+/// Bodies drained at the same time; further connections are simply closed. It is several times the
+/// connections of one address, so that one address cannot use it all up.
 static DRAINS: Semaphore = Semaphore::const_new(limit::DRAINS_AT_ONCE.length());
 
 /// Why a body could not be read to its end.
@@ -132,9 +131,9 @@ struct State {
     silence: Pin<Box<Sleep>>,
     received: u64,
     unparsed: u64,
-    /// The parser was told to wait, so that it looks at what it has.
+    /// Whether the parser was paused, so that it uses what it has.
     paused: bool,
-    /// Whether anything was asked of the body yet: that is when hyper sends `100 Continue`.
+    /// Whether the body was polled yet: hyper sends `100 Continue` at the first poll.
     touched: bool,
     ended: bool,
     failure: Option<BodyError>,
@@ -166,7 +165,7 @@ impl Incoming {
         Chunks(self.clone())
     }
 
-    /// The parser understood what it was given so far.
+    /// Notes that the parser used what it got so far.
     pub(crate) fn parsed(&self) {
         let mut state = self.state();
         state.unparsed = 0;
@@ -178,7 +177,7 @@ impl Incoming {
         self.state().received
     }
 
-    /// As if so much had come.
+    /// Pretends that so many bytes have come.
     #[cfg(test)]
     pub(crate) fn set_received(&self, bytes: u64) {
         self.state().received = bytes;
@@ -189,7 +188,7 @@ impl Incoming {
         self.state().failure
     }
 
-    /// Lowers the limits on the body's size, for what reads and for what is drained.
+    /// Lowers the limits on the body's size, for reading and for draining.
     pub(crate) fn limit_to(&self, bytes: u64) {
         let mut state = self.state();
         state.limits.bytes = state.limits.bytes.min(bytes);
@@ -198,7 +197,7 @@ impl Incoming {
 
     /// The whole body, at most `limit` bytes of it.
     pub(crate) async fn read_whole(&self, limit: usize) -> Result<Vec<u8>, BodyError> {
-        // What says that it is longer is not waited for.
+        // A body whose declared length is larger is refused at once.
         if self.state().body.size_hint().lower() > limit as u64 {
             return Err(BodyError::TooLarge(limit as u64));
         }
@@ -215,7 +214,7 @@ impl Incoming {
         Ok(whole)
     }
 
-    /// Waits for the whole body, at most `limit` bytes of it, and keeps it for whoever reads it.
+    /// Waits for the whole body, at most `limit` bytes of it, and keeps it for a later reader.
     pub(crate) async fn gather(&self, limit: usize) -> Result<(), BodyError> {
         let whole = self.read_whole(limit).await?;
         let mut state = self.state();
@@ -225,9 +224,9 @@ impl Incoming {
         Ok(())
     }
 
-    /// Deals with what nobody read. Returns whether the connection must be closed after
-    /// the answer: nothing more can be read from it, more comes than is drained, or the client
-    /// waits for `100 Continue` and shall not send its body at all.
+    /// Drains the unread rest. Returns whether the connection must be closed after the answer:
+    /// because nothing more can be read from it, because more is left than is drained, or because
+    /// the client waits for `100 Continue` and must not send its body at all.
     pub(crate) fn finish(self, expects_continue: bool, rest: Rest) -> bool {
         self.finish_in(&DRAINS, expects_continue, rest)
     }
@@ -250,7 +249,7 @@ impl Incoming {
         let Ok(place) = drains.try_acquire() else {
             return true;
         };
-        // Invariant: bounded by the body's own limits and by `rest`; nothing is kept.
+        // Invariant: bounded by the body's own limits and by `rest`; nothing is stored.
         tokio::spawn(async move {
             let mut chunks = self.chunks();
             let drain = async {
@@ -259,7 +258,7 @@ impl Incoming {
                 }
             };
             let _ = tokio::time::timeout(rest.time, drain).await;
-            // What is left now ends the connection, as the last handle to the body goes.
+            // If anything is left now, dropping the last handle to the body ends the connection.
             drop(place);
         });
         comes_too_much
@@ -289,8 +288,8 @@ impl State {
         }
         self.touched = true;
         if self.unparsed >= MAX_UNPARSED_BYTES && !self.ended {
-            // The first time, the parser is made to look at what it has. If it comes back
-            // without having understood any of it, it never will.
+            // Pausing once makes the parser use what it has. If it has used nothing by the next
+            // poll, it never will.
             if self.paused {
                 return Poll::Ready(Some(Err(BodyError::Unparsable)));
             }
@@ -317,7 +316,7 @@ impl State {
                 Some(Err(_)) => return Poll::Ready(Some(Err(BodyError::Disconnected))),
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(chunk) => chunk,
-                    // Trailers say nothing we use.
+                    // Trailers are not used.
                     Err(_) => continue,
                 },
             };
@@ -469,7 +468,7 @@ mod tests {
         let mut chunks = incoming.chunks();
         let mut taken = 0;
         while taken < 1 << 20 {
-            // Like multer: as much as there is, before anything is parsed.
+            // Like multer: reads all there is before it parses anything.
             let mut greedy = 0;
             let ready = std::future::poll_fn(|context| {
                 while let Poll::Ready(Some(chunk)) = chunks.poll_next_unpin(context) {
@@ -509,7 +508,7 @@ mod tests {
             assert!(!incoming.finish(false, rest), "nobody knows how long it is");
             let mut taken = taken;
             let mut bytes = 0;
-            // Ends when the body is let go.
+            // Ends when the body is dropped.
             while taken.recv().await.is_some() {
                 bytes += 1024;
             }

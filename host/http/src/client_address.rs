@@ -1,4 +1,4 @@
-//! Where a request really came from: the peer, or what a trusted proxy says about it.
+//! Where a request really came from: the peer, or the address that a trusted proxy reports.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -12,7 +12,7 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 #[derive(Clone, Copy, Debug)]
 pub struct PeerAddress(pub std::net::SocketAddr);
 
-/// What proxies add to a request that they pass on, beside `X-Forwarded-…`.
+/// Headers that proxies add to a request they pass on, besides `X-Forwarded-…`.
 const PROXY_HEADERS: [&str; 12] = [
     "forwarded",
     "via",
@@ -28,7 +28,7 @@ const PROXY_HEADERS: [&str; 12] = [
     "cdn-loop",
 ];
 
-/// Proxies that one request may have passed; entries beyond are not looked at.
+/// Most proxies that one request may have passed; further entries are ignored.
 const MAX_HOPS: usize = 32;
 
 /// A range of addresses, written `10.0.0.0/8`, `fd00::/8`, or a single address.
@@ -38,7 +38,7 @@ pub struct Network {
     prefix: u8,
 }
 
-/// The text names no range of addresses.
+/// The text is not a range of addresses.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no address and no network; write 192.0.2.7, 10.0.0.0/8 or fd00::/8")]
 pub struct InvalidNetwork(pub String);
@@ -58,7 +58,7 @@ impl Network {
         ]
     }
 
-    /// Whether the address lies in the range.
+    /// Whether the address is in the range.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {
             (IpAddr::V4(network), IpAddr::V4(address)) => {
@@ -113,8 +113,8 @@ impl fmt::Display for Network {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Client {
     pub(crate) address: IpAddr,
-    /// Whether somebody who is not trusted to say so claims that the request was forwarded.
-    /// Then the address may be that of an unconfigured proxy, and proves nothing.
+    /// Whether an untrusted peer claims that the request was forwarded. Then the address may be
+    /// that of an unconfigured proxy, and proves nothing.
     pub(crate) claims_unproven: bool,
 }
 
@@ -141,7 +141,7 @@ pub(crate) fn resolve(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) ->
         .flat_map(|value| value.rsplit(','))
         .take(MAX_HOPS)
     {
-        // What is no address ends the walk, and then nobody has said who is behind this hop.
+        // An entry that is not an address ends the walk: it is unknown who is behind this hop.
         let Some(hop) = parse_hop(entry.trim()) else {
             return Client {
                 address,
@@ -156,15 +156,15 @@ pub(crate) fn resolve(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) ->
             };
         }
     }
-    // Nobody but trusted proxies: one of them asks for itself, or does not say for whom.
+    // Only trusted proxies: one of them asks for itself, or does not say for whom.
     Client {
         address,
         claims_unproven: values.is_empty() && came_through_a_proxy(headers),
     }
 }
 
-/// Whether any header says that somebody passed the request on. Proxies differ in which
-/// they send; the client can send them as well, and gains nothing by it.
+/// Whether any header says that the request was passed on. Proxies differ in which they send. The
+/// client can send them as well, but gains nothing by it.
 fn came_through_a_proxy(headers: &HeaderMap) -> bool {
     let is_of_a_proxy =
         |name: &str| name.starts_with("x-forwarded-") || PROXY_HEADERS.contains(&name);

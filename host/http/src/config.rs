@@ -13,21 +13,21 @@ pub struct AppConfig {
     /// The registry's address as clients see it, without a slash at the end. Every link and
     /// every redirect is made from it.
     pub public_url: String,
-    /// What people call the registry; without, its host.
+    /// What people call the registry; its host if not set.
     pub name: Option<String>,
-    /// Where people reach whoever runs the registry, if it says so.
+    /// How people reach the operators of the registry, if set.
     pub contact: Option<Contact>,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Network>,
     /// Who may read `/metrics`.
     pub metrics_allowed: Vec<Network>,
-    /// What `/metrics` answers; without, it is not found.
+    /// The metrics that `/metrics` shows; without them, it is not found.
     pub metrics: Option<Metrics>,
-    /// Connections at the same time; further ones wait to be accepted.
+    /// Most connections at the same time; further ones wait to be accepted.
     pub max_connections: usize,
-    /// Connections from one address that is no trusted proxy; further ones are closed.
+    /// Most connections from one address that is not a trusted proxy; further ones are closed.
     pub max_connections_per_address: usize,
-    /// Uploads that one user may have under way; further ones wait, then are answered 429.
+    /// Uploads that one user may have under way; further ones wait, then get a 429.
     pub max_uploads_per_uploader: usize,
     /// Longest wait of an upload for its turn.
     pub upload_wait: Duration,
@@ -35,11 +35,11 @@ pub struct AppConfig {
     pub header_timeout: Duration,
     /// Longest silence within the body of a request, or of a client that does not read its answer.
     pub body_idle_timeout: Duration,
-    /// How long requests in flight may go on after a shutdown was asked for.
+    /// How long requests in flight may continue after a shutdown was requested.
     pub shutdown_grace: Duration,
 }
 
-/// The public address is of no use for links.
+/// The public address cannot be used for links.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{0}` cannot be the registry's public address; write http:// or https://, a host name, and nothing that needs quoting, for example https://pypi.example.org"

@@ -1,8 +1,7 @@
-//! The cookies: a session, a login that is half done, a passkey that was asked for, and what a
-//! browser is known by.
+//! The cookies: a session, a half-done login, a passkey challenge, and a browser's device secret.
 //!
-//! Each holds 32 random bytes of `identity`; nothing else is remembered in a browser, but for
-//! some seconds that it was sent to the public address.
+//! Each holds 32 random bytes of `identity`. The one other thing stored in a browser is, for some
+//! seconds, that it was sent to the public address.
 
 use axum::http::header::{COOKIE, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderValue};
@@ -12,13 +11,13 @@ use storage::Secret;
 
 use crate::shared::{Shared, State};
 
-/// Seconds that a half-done login, or a challenge, counts; the database forgets it as well.
+/// Seconds that a half-done login or a challenge is valid; the database forgets it as well.
 const PENDING_SECONDS: u64 = 5 * 60;
-/// Seconds that a browser is known after it was used last.
+/// Seconds that a browser stays known after its last use.
 const DEVICE_SECONDS: u64 = 400 * 24 * 3600;
-/// Seconds within which nobody is sent to the public address twice.
+/// Seconds within which no browser is sent to the public address twice.
 const MOVED_SECONDS: u64 = 10;
-/// Longest value that is looked at.
+/// Longest value that is read, in bytes.
 const MAX_VALUE_BYTES: usize = 64;
 
 /// One of our cookies.
@@ -27,7 +26,7 @@ pub(crate) enum Cookie {
     Session,
     /// A login whose password was right.
     Pending,
-    /// The challenge for a passkey: an answer that somebody got hold of is of no use elsewhere.
+    /// The challenge for a passkey, so that a stolen answer is of no use in another browser.
     Passkey,
     Device,
     /// That this browser was just sent to the public address.
@@ -45,8 +44,8 @@ impl Cookie {
         }
     }
 
-    /// A session arrives with a link from elsewhere, or people would seem logged out there;
-    /// the others are of use within the login pages only.
+    /// The session is also sent with a link from elsewhere, or people would seem logged out there.
+    /// The others are needed within the login pages only.
     fn same_site(self) -> &'static str {
         match self {
             Self::Session | Self::Moved => "Lax",
@@ -55,7 +54,7 @@ impl Cookie {
     }
 }
 
-/// What a browser sent of our cookies.
+/// Our cookies that a browser sent.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Browser {
     pub(crate) session_cookie: Option<Secret<String>>,
@@ -66,7 +65,7 @@ pub(crate) struct Browser {
 
 impl Browser {
     pub(crate) fn of(app: &State, headers: &HeaderMap) -> Self {
-        // The usual case of programs, and the fastest.
+        // The usual case for programs, and the fastest.
         if !headers.contains_key(COOKIE) {
             return Self::default();
         }
@@ -81,7 +80,7 @@ impl Browser {
         }
     }
 
-    /// Whether the browser sent anything that it can act with.
+    /// Whether the browser sent a cookie that it can act with.
     pub(crate) fn is_any(&self) -> bool {
         [
             &self.session_cookie,
@@ -118,8 +117,8 @@ impl Browser {
     }
 }
 
-/// The `__Host-` prefix (RFC 6265bis 4.1.3.2) keeps other hosts of the domain from setting
-/// the cookie. Browsers take it over TLS only.
+/// The `__Host-` prefix (RFC 6265bis 4.1.3.2) keeps other hosts of the domain from setting the
+/// cookie. Browsers accept it over TLS only.
 fn name(cookie: Cookie, secure: bool) -> String {
     format!("{}{}", if secure { "__Host-" } else { "" }, cookie.word())
 }
@@ -128,7 +127,7 @@ pub(crate) fn is_https(app: &State) -> bool {
     app.public_url().starts_with("https://")
 }
 
-/// The value of a cookie; none when it was sent twice: somebody else set one of them.
+/// The value of a cookie; none if it was sent twice, since another host must have set one of them.
 fn value(headers: &HeaderMap, cookie: Cookie, secure: bool) -> Option<&str> {
     let name = name(cookie, secure);
     let pairs = headers
@@ -160,8 +159,8 @@ fn set(app: &State, response: &mut Response, cookie: Cookie, value: &str, second
     }
 }
 
-/// Logs the browser in: the session, and what the browser is known by where that is new.
-/// Whatever login was half done is over.
+/// Logs the browser in: sets the session, and the device secret if it is new. Ends any half-done
+/// login.
 pub(crate) fn set_session(app: &Shared, response: &mut Response, started: &StartedSession) {
     let seconds = app.gate.clock().now().age_at(started.expires_at);
     set(
@@ -209,7 +208,7 @@ pub(crate) fn clear_pending(app: &Shared, response: &mut Response) {
     set(app, response, Cookie::Pending, "", 0);
 }
 
-/// Remembers by what this browser is known.
+/// Stores the device secret of this browser.
 pub(crate) fn set_device(app: &Shared, response: &mut Response, device: &Secret<String>) {
     set(
         app,
@@ -220,8 +219,8 @@ pub(crate) fn set_device(app: &Shared, response: &mut Response, device: &Secret<
     );
 }
 
-/// Remembers that the browser was sent to the public address, so that a proxy which hides
-/// the name it was asked under sends nobody in circles.
+/// Remembers that the browser was sent to the public address. It prevents endless redirects behind
+/// a proxy that hides the requested name.
 pub(crate) fn set_moved(app: &Shared, response: &mut Response) {
     set(app, response, Cookie::Moved, "1", MOVED_SECONDS);
 }

@@ -1,4 +1,4 @@
-//! Who asks: the credential of a request, looked at where its route says that it is.
+//! Who asks: the credential of a request, checked if its route demands that.
 
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, HeaderValue};
@@ -19,16 +19,16 @@ use crate::route::{Access, Credentials, Route};
 use crate::shared::Shared;
 use crate::small_bodies;
 
-/// Who asks, and what goes with it.
+/// Who asks, and what came with the credential.
 pub(crate) struct Authenticated {
-    /// The attempt to decide with: renewed where a body had to be read first.
+    /// The attempt to decide with: renewed if a body had to be read first.
     pub(crate) attempt: Attempt,
     pub(crate) caller: Caller,
-    /// What came with a read and was not accepted.
+    /// A credential that came with a read and was not accepted.
     pub(crate) unaccepted: Option<Unaccepted>,
-    /// The code that is spent by what is decided.
+    /// The code that the decision spends.
     pub(crate) code: Option<UnspentCode>,
-    /// The files that a person says to have looked at.
+    /// The files that a person says they looked at.
     pub(crate) expected_files: Option<ExpectedFiles>,
 }
 
@@ -44,7 +44,7 @@ impl Authenticated {
     }
 }
 
-/// Who asks. The only place where a credential is looked at, beside [`authenticate_again`].
+/// Finds out who asks. Credentials are checked only here and in [`authenticate_again`].
 pub(crate) async fn authenticate(
     app: &Shared,
     route: &Route,
@@ -99,8 +99,8 @@ pub(crate) async fn authenticate(
             ..Authenticated::new(attempt, caller)
         });
     }
-    // Whoever asks is who they are once the form is here, however long that takes: a session
-    // that ends meanwhile decides nothing more.
+    // The credential must still be valid once the form is here, however long that takes: a session
+    // that ends meanwhile decides nothing.
     let attempt = match (route.credentials, body) {
         (Credentials::Form, Some(body)) => {
             body.limit_to(form::MAX_BYTES as u64);
@@ -116,9 +116,9 @@ pub(crate) async fn authenticate(
     Ok(Authenticated::new(attempt, caller))
 }
 
-/// Looks at the credential once more, now that the body is in: it may have been revoked, or
-/// have expired, while the body was made to take hours. What is decided after this is
-/// decided about the caller and at the time of now.
+/// Checks the credential again, now that the body is in: the client may have taken hours to send
+/// it, and the credential may have been revoked or have expired. Later decisions are about the
+/// caller and the time of this check.
 pub(crate) async fn authenticate_again(
     exchange: &mut Exchange,
     action: Action,
@@ -149,7 +149,7 @@ pub(crate) async fn authenticate_again(
     Ok(())
 }
 
-/// What was presented: in the header, which wins, or by the browser's session.
+/// The presented credential: that of the header, or else the browser's session.
 pub(crate) fn presented(
     headers: &HeaderMap,
     browser: &Browser,

@@ -1,4 +1,4 @@
-//! How much of something there is from each address at the same time.
+//! How many of something each address has at the same time.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -8,15 +8,15 @@ use std::task::Poll;
 use model::address::{NETWORK_BITS, SUBSCRIBER_BITS, neighbourhood, network_of};
 use model::limit::WIDER_NETWORK;
 
-/// How many there are from each address; neighbours in IPv6 count together, and a wider network
-/// of it as few addresses.
+/// How many there are from each address. Neighbours in IPv6 count together, and a wider network
+/// counts as a few addresses.
 #[derive(Clone, Default)]
 pub(crate) struct Crowd(Arc<Mutex<HashMap<Network, usize>>>);
 
 /// A network and its bits.
 type Network = (IpAddr, u32);
 
-/// Those that an address counts in, each with how many times one address it may be.
+/// The networks that an address counts in, each with its multiple of the limit for one address.
 fn networks(address: IpAddr) -> impl Iterator<Item = (Network, usize)> {
     let neighbours = ((neighbourhood(address), SUBSCRIBER_BITS), 1);
     let wider = address.to_canonical().is_ipv6().then(|| {
@@ -26,7 +26,7 @@ fn networks(address: IpAddr) -> impl Iterator<Item = (Network, usize)> {
     std::iter::once(neighbours).chain(wider)
 }
 
-/// One of an address, for as long as it lives.
+/// Counts as one for its address for as long as it lives.
 pub(crate) struct InCrowd(Option<(Crowd, IpAddr, usize)>);
 
 impl InCrowd {
@@ -37,12 +37,12 @@ impl InCrowd {
 }
 
 impl Crowd {
-    /// Counts one; none if its address has as many already.
+    /// Counts one; none if its address has that many already.
     pub(crate) fn enter(&self, address: IpAddr, most: usize) -> Option<InCrowd> {
         self.enter_with(1, address, most)
     }
 
-    /// The same of something that weighs more than one.
+    /// The same for something that weighs more than one.
     pub(crate) fn enter_with(
         &self,
         weight: usize,
@@ -66,8 +66,8 @@ impl Crowd {
 }
 
 impl Crowd {
-    /// Waits, as one of the address, for what does not come at once; none if as many of it wait
-    /// already.
+    /// Waits on behalf of the address for something that does not come at once; none if that many
+    /// of it wait already.
     pub(crate) async fn wait_for<T>(
         &self,
         address: IpAddr,

@@ -5,7 +5,7 @@ use model::{Action, Caller};
 
 use crate::shared::State;
 
-/// What is attempted, when nothing of it was read yet.
+/// An attempted action of which nothing has been read yet.
 #[derive(Clone, Copy, Debug)]
 struct Unread(Action);
 
@@ -15,8 +15,8 @@ impl Target for Unread {
     }
 }
 
-/// Refuses what the set refuses whatever it is about. What is not refused is decided again once
-/// it was read: a permit of nothing in particular permits nothing, so none leaves this file.
+/// Refuses an action that the set refuses for every target. Otherwise it is decided again once it
+/// was read: a permit without a target permits nothing, so none leaves this file.
 pub(crate) async fn refuse_unread(
     app: &State,
     attempt: &Attempt,

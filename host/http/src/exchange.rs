@@ -1,4 +1,4 @@
-//! What a handler is given: one request, after the pipeline is done with it.
+//! The argument of a handler: one request, after the pipeline has processed it.
 
 use std::error::Error;
 use std::net::IpAddr;
@@ -33,16 +33,16 @@ pub(crate) struct Exchange {
     pub(crate) app: Shared,
     pub(crate) attempt: Attempt,
     pub(crate) caller: Caller,
-    /// What came with a read and was not accepted; the caller is anonymous then.
+    /// A credential that came with a read and was not accepted; the caller is then anonymous.
     pub(crate) unaccepted: Option<Unaccepted>,
-    /// The one-time code of a person who proved it in this request; spent by [`Exchange::decide`],
-    /// not by [`Exchange::decide_look`].
+    /// The one-time code that a person proved in this request; spent by [`Exchange::decide`], not
+    /// by [`Exchange::decide_look`].
     pub(crate) code: Option<UnspentCode>,
     /// The staged files that this caller looked at; none if they did not say.
     pub(crate) expected_files: Option<ExpectedFiles>,
-    /// What the account's pages tell its owner, whatever they are about.
+    /// A notice for the owner on every page of the account.
     pub(crate) announcement: Option<Notice>,
-    /// What the browser remembers of us.
+    /// The cookies of the browser.
     pub(crate) browser: Browser,
     pub(crate) request: Parts,
     pub(crate) parameters: Parameters,
@@ -68,11 +68,11 @@ impl Exchange {
         self.decide_possible(target, |_| Ok(())).await
     }
 
-    /// The same for what may turn out to be impossible for a reason that is known already.
+    /// The same for an action that may turn out to be impossible for a reason known already.
     ///
-    /// Invariant: a one-time code is spent after the decision and before the permit is handed
-    /// out. So what is refused or impossible costs no code, one code leads to one permit, and
-    /// only who was permitted learns what is impossible: strangers are refused before.
+    /// Invariant: a one-time code is spent after the decision and before the permit is handed out.
+    /// So a refused or impossible action costs no code, one code leads to one permit, and only a
+    /// permitted caller learns what is impossible: strangers are refused before.
     pub(crate) async fn decide_possible<T: Target>(
         &self,
         target: T,
@@ -94,16 +94,16 @@ impl Exchange {
         Ok(permit)
     }
 
-    /// The same for what only looks: the code, which was right, is not spent. So one code shows
-    /// somebody what there is and lets them decide about it. It is short-lived, and a person is
-    /// proven on a device of theirs.
+    /// The same for an action that only looks: the code, which was right, is not spent. So with one
+    /// code somebody sees what there is and then decides about it. The code is short-lived, and the
+    /// person proves it on a known device.
     pub(crate) async fn decide_look<T: Target>(&self, target: T) -> Result<Permit<T>, Problem> {
         self.permitted(target)
             .await
             .map_err(|refusal| self.problem(refusal))
     }
 
-    /// Asks the gate, and tells `identity` what came of a read.
+    /// Asks the gate, and reports the outcome of a read to `identity`.
     pub(crate) async fn permitted<T: Target>(&self, target: T) -> Result<Permit<T>, Refusal> {
         let Self {
             app,
@@ -138,8 +138,8 @@ impl Exchange {
         }
     }
 
-    /// A refusal as an answer. Where people only have to say who they are, a browser is led to
-    /// the login: what it would ask for by itself is accepted nowhere.
+    /// A refusal as an answer. If people only have to log in, a browser is sent to the login,
+    /// because the credentials of its own prompt are accepted nowhere.
     fn problem(&self, refusal: Refusal) -> Problem {
         let asks_who = refusal.kind == RefusalKind::CredentialRequired;
         let problem = Problem::from(refusal);
@@ -152,7 +152,7 @@ impl Exchange {
         }
     }
 
-    /// Whether somebody sees the answer in a browser: on a page, or wherever a link led them.
+    /// Whether somebody sees the answer in a browser: on a page, or after following a link.
     fn is_looked_at(&self) -> bool {
         self.app.site_map.has_page(self.request.uri.path())
             || self
@@ -161,12 +161,12 @@ impl Exchange {
                 .is_some_and(|mode| mode == "navigate")
     }
 
-    /// Who is logged in. A browser of nobody is sent to log in, and back afterwards.
+    /// The logged-in person. A browser without a session is sent to log in, and back afterwards.
     pub(crate) fn person(&self) -> Result<&UserFacts, Problem> {
         self.caller.user().ok_or_else(|| self.not_logged_in())
     }
 
-    /// The account of who is logged in: what targets of one's own account are made of.
+    /// The account of the logged-in person, from which targets of one's own account are built.
     pub(crate) fn account(&self) -> Result<Account, Problem> {
         Account::of(&self.caller).ok_or_else(|| self.not_logged_in())
     }
@@ -203,7 +203,7 @@ impl Exchange {
                 .uri
                 .path_and_query()
                 .map_or("/account/", |path| path.as_str()),
-            // What a form would have changed is asked for once more, on its page.
+            // A form is not sent again after the login: its page is shown instead.
             Some(_) => Some(self.request.uri.path())
                 .filter(|path| self.app.site_map.has_page(path))
                 .unwrap_or("/account/"),
@@ -214,12 +214,12 @@ impl Exchange {
         )
     }
 
-    /// The form in the body. After a step-up, which sends it once more, it has no secrets.
+    /// The form in the body. After a step-up, which sends it again, it has no secrets.
     pub(crate) async fn form(&self) -> Result<Form, Problem> {
         Ok(self.whole_form().await?.after_step_up())
     }
 
-    /// The form with what a step-up asked for.
+    /// The form including the fields of a step-up.
     pub(crate) async fn whole_form(&self) -> Result<Form, Problem> {
         match &self.body {
             Some(body) => Form::read(self.headers(), body, self.app.secrets).await,
@@ -227,8 +227,8 @@ impl Exchange {
         }
     }
 
-    /// Whether a credential came with it, accepted or not: the answer is for nobody else's
-    /// cache then.
+    /// Whether a credential came with the request, accepted or not: the answer must then stay out
+    /// of shared caches.
     pub(crate) fn presents_credential(&self) -> bool {
         self.headers().contains_key(AUTHORIZATION) || self.browser.session_cookie.is_some()
     }
@@ -240,7 +240,7 @@ impl Exchange {
 
     /// A page of ours to go on to: `wanted` if it is one, else the account's.
     ///
-    /// Invariant: nobody is ever sent to an address that the table of routes does not have.
+    /// Invariant: no browser is ever sent to an address that is not in the table of routes.
     pub(crate) fn next<'a>(&self, wanted: &'a str) -> &'a str {
         if self.app.site_map.has_page(wanted) {
             wanted
@@ -249,12 +249,12 @@ impl Exchange {
         }
     }
 
-    /// To another page, after a change: the browser asks for it with `GET`.
+    /// Redirects to another page after a change: the browser asks for it with `GET`.
     pub(crate) fn see_other(&self, path: &str) -> Answer {
         see_other(&self.app, path)
     }
 
-    /// Whether this is refused whatever policies say: then nothing has to be loaded for them.
+    /// Whether this is refused whatever the policies say: then nothing has to be loaded for them.
     pub(crate) fn is_refused_by_the_core(&self, target: &impl Target) -> bool {
         gate::core_rules::check(self.attempt.at, &self.caller, &target.facts()).is_err()
     }
@@ -269,9 +269,9 @@ impl Exchange {
         &self.request.headers
     }
 
-    /// Something of ours failed; or the session ended while the request was under way, and
-    /// what it asked for was not done: then the person is to log in again. Or the policies
-    /// were replaced: then the same request is decided by those of now.
+    /// The answer when a use case failed. If the session ended while the request was under way,
+    /// nothing was done and the person must log in again. If the policies were replaced, the same
+    /// request, sent again, is decided by the new ones. Anything else is a failure of ours.
     pub(crate) fn unavailable(&self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Problem {
         let cause = cause.into();
         match interrupted_by(&*cause) {
@@ -300,7 +300,7 @@ impl Exchange {
         Problem::unavailable(&cause, self.attempt.id)
     }
 
-    /// Something cannot be read at this moment: something of ours failed, or too much is asked for.
+    /// The answer when something cannot be read now: a failure of ours, or too much is asked for.
     pub(crate) fn not_read(&self, error: ReadError) -> Problem {
         match error {
             ReadError::TooManyPages => {
@@ -323,14 +323,14 @@ impl Exchange {
         }
     }
 
-    /// The project named in the path; none if no project can have such a name.
+    /// The project named in the path; none if it is not a valid project name.
     pub(crate) fn project(&self) -> Option<ProjectName> {
         ProjectName::parse(self.parameters.get("project")).ok()
     }
 }
 
-/// Why a unit of work was not done although nothing is wrong with it, whatever wraps that: what
-/// permitted it ended before it was done.
+/// Why a unit of work was not done although nothing is wrong with it, however deep in the cause:
+/// the permit ended before the work was done.
 fn interrupted_by(cause: &(dyn Error + 'static)) -> Option<Conflict> {
     let mut next = Some(cause);
     while let Some(error) = next {
@@ -353,7 +353,7 @@ fn interrupted_by(cause: &(dyn Error + 'static)) -> Option<Conflict> {
 pub(crate) struct Parameters(Vec<(Box<str>, Box<str>)>);
 
 impl Parameters {
-    /// Reads them off a matched request; none if they are no UTF-8.
+    /// Reads them from a matched request; none if they are not UTF-8.
     pub(crate) async fn read(request: &mut Parts) -> Option<Self> {
         let raw = RawPathParams::from_request_parts(request, &()).await.ok()?;
         Some(Self(
@@ -384,13 +384,13 @@ pub(crate) fn json<T: Serialize>(value: &T) -> Answer {
     Ok(answer("application/json", Body::from(text)))
 }
 
-/// To another page of ours, to be asked for with `GET`.
+/// Redirects to another page of ours, which the browser asks for with `GET`.
 pub(crate) fn see_other(app: &Shared, path: &str) -> Answer {
     redirect(app, StatusCode::SEE_OTHER, path)
 }
 
-/// A redirect to a path below the public address. `path` is ours or normalized, so it needs
-/// no quoting; one that does is answered as not found.
+/// A redirect to a path below the public address. `path` is ours or normalized, so it needs no
+/// quoting; any other is answered as not found.
 pub(crate) fn redirect(app: &Shared, status: StatusCode, path: &str) -> Answer {
     let location = HeaderValue::try_from(format!("{}{path}", app.public_url()))
         .map_err(|_| Problem::new(StatusCode::NOT_FOUND, "not-found", "Not Found"))?;

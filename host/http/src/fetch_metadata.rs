@@ -1,4 +1,4 @@
-//! What browsers say of each request by themselves (Fetch Metadata).
+//! Headers in which browsers describe each request by themselves (Fetch Metadata).
 
 use axum::http::HeaderName;
 

@@ -1,4 +1,4 @@
-//! What tools and people read: the Simple API, the JSON API, files, and the pages of projects.
+//! The routes for reading: the Simple API, the JSON API, files, and the pages of projects.
 
 mod front;
 mod files;
@@ -14,7 +14,7 @@ use model::Action;
 use crate::route::Route;
 use crate::route::Verb::Get;
 
-/// What is asked here.
+/// The routes of this room.
 pub(crate) const ROUTES: &[Route] = &[
     Route::page("/", Action::IndexRead, |exchange| {
         Box::pin(front::front(exchange))
@@ -31,7 +31,7 @@ pub(crate) const ROUTES: &[Route] = &[
     Route::page("/projects/", Action::IndexRead, |exchange| {
         Box::pin(projects::list(exchange))
     }),
-    // What the JSON API, flit and hatch send people to.
+    // The JSON API, flit and hatch send people here.
     Route::page("/project/{project}", Action::IndexRead, |exchange| {
         Box::pin(project::project_without_slash(exchange))
     }),

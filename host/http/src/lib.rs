@@ -1,22 +1,21 @@
-//! How people and tools ask: the routes, what a request goes through, and the connections
-//! it arrives on. The only crate that names axum.
+//! The registry over HTTP: the routes, the steps of a request, and the connections it arrives on.
+//! The only crate that names axum.
 //!
-//! How to read this crate: [`routes`] is the one table of everything that can be asked, joined
-//! from the rows of the rooms, each of which is for whom it serves: [`index`], [`upload`],
-//! [`api`], [`account`], [`staff`], [`open`]. [`pipeline`] is what every request goes through
-//! before its handler (client address, attempt, [`origin`], [`credential`]) and after it
-//! ([`answer_headers`], [`request_log`], metrics). Handlers are thin: they load a target, let
-//! the gate decide, and hand the permit to a use case of `registry` or `identity`. [`frame`] is
-//! what all pages have, and [`problem`] writes every answer that is no success, in the form its
-//! client shows to people.
+//! How to read this crate: [`routes`] is the one table of everything that is served, joined from
+//! the rows of the rooms, one room for each group of callers: [`index`], [`upload`], [`api`],
+//! [`account`], [`staff`], [`open`]. [`pipeline`] has the steps of every request before its handler
+//! (client address, attempt, [`origin`], [`credential`]) and after it ([`answer_headers`],
+//! [`request_log`], metrics). Handlers are thin: they load a target, let the gate decide, and hand
+//! the permit to a use case of `registry` or `identity`. [`frame`] has the parts of all pages, and
+//! [`problem`] writes every answer that is not a success, in the form its client shows to people.
 //!
-//! To add a route: one row in the `ROUTES` of its room and a handler beside its siblings. The
-//! router is built from the table and from nothing else. Files name others one way only: the
-//! table the rooms, rooms the frame and [`exchange`], these [`shared`].
+//! To add a route: one row in the `ROUTES` of its room and a handler next to its siblings. The
+//! router is built from the table and from nothing else. Modules depend on each other one way only:
+//! the table on the rooms, rooms on the frame and [`exchange`], these on [`shared`].
 //!
-//! Invariants: no handler sees a request whose credential was not looked at; a row of the
-//! table either names an action or is on the closed list of open routes (`tests`); links
-//! are made from the configured public address, never from a `Host` header.
+//! Invariants: no handler sees a request whose credential was not checked; a row of the table
+//! either names an action or is on the closed list of open routes (`tests`); links are made from
+//! the configured public address, never from a `Host` header.
 
 #![allow(clippy::cmp_owned, reason = "askama compares so in templates")]
 

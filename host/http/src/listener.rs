@@ -1,4 +1,4 @@
-//! The connections: accepted within bounds, with patience that ends, closed in order.
+//! The connections: accepted within limits, with bounded patience, closed in order.
 
 mod stall;
 
@@ -29,7 +29,7 @@ use stall::StallGuard;
 const MAX_HEADER_BYTES: usize = model::limit::HEADER_BYTES.length();
 /// Bytes read from one connection at a time.
 const MAX_BUFFER_BYTES: usize = 128 << 10;
-/// Pause after the system refused to accept: it is out of descriptors or memory.
+/// Pause after an accept failed because the system is out of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How often samples of metrics are folded into buckets.
 const METRICS_PAUSE: Duration = Duration::from_secs(5);
@@ -69,7 +69,8 @@ pub async fn serve(listener: TcpListener, app: App, shutdown: CancellationToken)
         .max_buf_size(MAX_BUFFER_BYTES);
 
     loop {
-        // A place first, then a connection: what finds no place waits in the system's queue.
+        // Take a place before a connection: without a place, connections wait in the system's
+        // queue.
         let accepted = async {
             let place = places
                 .clone()
@@ -129,7 +130,7 @@ fn prepared(stream: TcpStream, patience: Duration) -> StallGuard<TcpStream> {
     StallGuard::new(stream, patience)
 }
 
-/// Half of the files this process may open, by the text of `/proc/self/limits`: the other
+/// Half of the files this process may open, according to the text of `/proc/self/limits`: the other
 /// half is for the database and for the files being sent.
 fn connections_affordable(limits: Option<&str>) -> usize {
     let line = limits.and_then(|limits| {
@@ -141,7 +142,7 @@ fn connections_affordable(limits: Option<&str>) -> usize {
         .map_or(Semaphore::MAX_PERMITS, |files| (files / 2).max(1))
 }
 
-/// The error is about the connection that was to be accepted, not about accepting.
+/// Whether the error is about the connection to accept, not about accepting itself.
 fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -151,8 +152,8 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
-/// Counts a connection; none if its address has too many. The machine itself and trusted
-/// proxies speak for many and are not counted.
+/// Counts a connection; none if its address has too many. The machine itself and trusted proxies
+/// stand in for many clients and are not counted.
 fn enter(crowd: &Crowd, config: &AppConfig, address: IpAddr) -> Option<InCrowd> {
     let address = address.to_canonical();
     if address.is_loopback()

@@ -1,4 +1,4 @@
-//! Numbers for Prometheus: those of requests, and the page that shows all of them.
+//! Metrics for Prometheus: those of requests, and the page that shows all of them.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -15,27 +15,28 @@ const REQUEST_SECONDS: &str = "portcullis_request_seconds";
 const DECISIONS: &str = "portcullis_decisions_total";
 const DECISION_SECONDS: &str = "portcullis_decision_seconds";
 const BUILD_INFO: &str = "portcullis_build_info";
-// Prometheus' own names for what every process has.
+// Prometheus' own names for metrics of every process.
 const RESIDENT_BYTES: &str = "process_resident_memory_bytes";
 const START_TIME: &str = "process_start_time_seconds";
 pub(crate) const UPLOADS_IN_FLIGHT: &str = "portcullis_uploads_in_flight";
 
-/// The route's name of requests to no route.
+/// The route name for requests to no route.
 const NO_ROUTE: &str = "none";
 
-/// Upper bounds of what requests take, in seconds. A project page takes some 100 µs.
+/// Upper bounds of request durations, in seconds. A project page takes some 100 µs.
 const SECONDS: &[f64] = &[
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
     10.0,
 ];
-/// Upper bounds of what decisions take, in seconds: microseconds usually, 10 ms for one policy at most.
+/// Upper bounds of decision durations, in seconds: usually microseconds, 10 ms for one policy at
+/// most.
 const DECISION_BUCKETS: &[f64] = &[
     0.000_005, 0.000_01, 0.000_015, 0.000_02, 0.000_03, 0.000_05, 0.000_075, 0.0001, 0.000_25,
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1,
 ];
 
-/// Counters without labels, wherever in the process they are counted. They are there from
-/// the start: an alert on something that does not exist yet never fires.
+/// Counters without labels, from anywhere in the process. They exist from the start: an alert on a
+/// metric that does not exist yet never fires.
 const PLAIN_COUNTERS: &[(&str, &str)] = &[
     (
         "portcullis_policy_set_failures_total",
@@ -63,7 +64,7 @@ const PLAIN_COUNTERS: &[(&str, &str)] = &[
     ),
 ];
 
-/// Counters with labels; whoever counts them makes them begin at zero where labels are known.
+/// Counters with labels; the code that counts them starts them at zero if the labels are known.
 const LABELLED_COUNTERS: &[(&str, &str)] = &[
     (REQUESTS, "HTTP requests by route, method and status."),
     (DECISIONS, "Decisions by action and outcome."),
@@ -117,7 +118,7 @@ const GAUGES: &[(&str, &str)] = &[
     ),
 ];
 
-/// The numbers of this process, in the form Prometheus reads.
+/// The metrics of this process, in the form Prometheus reads.
 #[derive(Clone)]
 pub struct Metrics(PrometheusHandle);
 
@@ -127,7 +128,7 @@ impl std::fmt::Debug for Metrics {
     }
 }
 
-/// Why the numbers of this process cannot be gathered.
+/// Why the metrics of this process cannot be collected.
 #[derive(Debug, thiserror::Error)]
 pub enum InstallMetricsError {
     #[error("this process gathers metrics already")]
@@ -137,8 +138,8 @@ pub enum InstallMetricsError {
 }
 
 impl Metrics {
-    /// Starts to gather what the whole process counts. Once per process, before the first
-    /// request; while [`crate::serve`] runs, samples are folded into buckets in time.
+    /// Starts to collect the metrics of the whole process. Call it once per process, before the
+    /// first request; while [`crate::serve`] runs, samples are folded into buckets in time.
     /// `started_at` is when the process started.
     pub fn install(started_at: Timestamp) -> Result<Self, InstallMetricsError> {
         let recorder = builder()?.build_recorder();
@@ -149,7 +150,7 @@ impl Metrics {
         Ok(Self(handle))
     }
 
-    /// The numbers as text.
+    /// The metrics as text.
     pub fn render(&self) -> String {
         if let Some(bytes) = resident_bytes() {
             gauge!(RESIDENT_BYTES).set(bytes as f64);
@@ -157,7 +158,7 @@ impl Metrics {
         self.0.render()
     }
 
-    /// Folds samples into buckets; without it they pile up until somebody looks.
+    /// Folds samples into buckets; without it they pile up until the metrics are read.
     pub(crate) fn fold(&self) {
         self.0.run_upkeep();
     }
@@ -169,7 +170,7 @@ fn builder() -> Result<PrometheusBuilder, metrics_exporter_prometheus::BuildErro
         .set_buckets_for_metric(Matcher::Full(REQUEST_SECONDS.to_owned()), SECONDS)
 }
 
-/// Says what every number means, and begins to count at zero.
+/// Describes every metric, and starts counters at zero.
 fn begin(started_at: Timestamp) {
     describe_histogram!(
         REQUEST_SECONDS,
@@ -197,7 +198,7 @@ fn begin(started_at: Timestamp) {
     gauge!(START_TIME).set(started_at.0 as f64 / 1000.0);
 }
 
-/// Resident memory of this process; none where the system does not say it as Linux does.
+/// Resident memory of this process; none if the system does not report it as Linux does.
 fn resident_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status
@@ -213,13 +214,13 @@ fn resident_bytes() -> Option<u64> {
     )
 }
 
-/// Counters of requests, looked up once for each label set and kept.
+/// Counters of requests, looked up once for each label set and then cached.
 pub(crate) struct RequestMetrics {
     /// One for each row of the table of routes, then one for requests to no route.
     routes: Vec<RouteMetrics>,
 }
 
-/// Statuses that are usual enough to keep their counters at hand.
+/// Statuses that are common enough to cache their counters.
 const STATUSES: [u16; 8] = [200, 206, 304, 400, 403, 404, 301, 503];
 const METHODS: [&str; 3] = ["GET", "HEAD", "POST"];
 
@@ -230,7 +231,7 @@ struct RouteMetrics {
 }
 
 impl RequestMetrics {
-    /// Of a table with so many rows.
+    /// The counters for a table with `routes` rows.
     pub(crate) fn new(routes: usize) -> Self {
         Self {
             routes: (0..=routes).map(|_| RouteMetrics::default()).collect(),

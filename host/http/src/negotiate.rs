@@ -4,7 +4,7 @@ use axum::http::HeaderMap;
 use axum::http::header::{ACCEPT, ACCEPT_ENCODING};
 use registry::index::PageFormat;
 
-/// How an answer that is no success is written.
+/// The format of an answer that is not a success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ProblemFormat {
     Plain,
@@ -24,7 +24,7 @@ impl ProblemFormat {
         ("text/html", ProblemFormat::Html),
     ];
 
-    /// What the client prefers; plain text when it accepts nothing of ours.
+    /// What the client prefers; plain text if it accepts nothing of ours.
     pub(crate) fn preferred(headers: &HeaderMap) -> Self {
         preferred(headers, Self::OFFERS).unwrap_or(ProblemFormat::Plain)
     }
@@ -66,7 +66,7 @@ impl SimpleFormat {
         ),
     ];
 
-    /// What the client prefers; `text/html` when it accepts nothing of ours, never a 406.
+    /// What the client prefers; `text/html` if it accepts nothing of ours, never a 406.
     pub(crate) fn preferred(headers: &HeaderMap) -> Self {
         preferred(headers, Self::OFFERS).unwrap_or(SimpleFormat::Html)
     }
@@ -80,7 +80,7 @@ impl SimpleFormat {
         }
     }
 
-    /// How the registry writes it.
+    /// The registry's format for it.
     pub(crate) fn page_format(self) -> PageFormat {
         match self {
             SimpleFormat::Html | SimpleFormat::HtmlV1 => PageFormat::Html,
@@ -132,8 +132,8 @@ fn preferred<T: Copy>(headers: &HeaderMap, offers: &[(&str, T)]) -> Option<T> {
     best
 }
 
-/// The quality, in thousandths, that the client gives to `media_type`: that of the most
-/// specific range which covers it, 0 if none does.
+/// The quality, in thousandths, that the client gives to `media_type`: that of the most specific
+/// range that covers it, 0 if none does.
 fn quality(headers: &HeaderMap, media_type: &str) -> u16 {
     let (main, _) = media_type.split_once('/').unwrap_or((media_type, ""));
     let mut found = (0, 0);
@@ -166,7 +166,7 @@ fn quality(headers: &HeaderMap, media_type: &str) -> u16 {
     found.1
 }
 
-/// A quality value (`0` to `1` with at most three decimals) in thousandths; 0 if it is none.
+/// A quality value (`0` to `1` with at most three decimals) in thousandths; 0 if it is not one.
 fn thousandths(text: &str) -> u16 {
     let (whole, decimals) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
     if decimals.len() > 3 || !decimals.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -1,4 +1,4 @@
-//! Answers where the table has no row for path and method.
+//! Answers for a path and method without a row in the table.
 
 use axum::http::header::ALLOW;
 use axum::http::request::Parts;
@@ -10,7 +10,7 @@ use crate::problem::Problem;
 use crate::route::Route;
 use crate::shared::Shared;
 
-/// To the page that somebody typed with a slash too few or too many.
+/// Redirects to the page if the path has a missing or an extra slash.
 pub(crate) fn page_elsewhere(app: &Shared, request: &Parts) -> Option<Response> {
     if !matches!(request.method, Method::GET | Method::HEAD) {
         return None;
@@ -20,7 +20,7 @@ pub(crate) fn page_elsewhere(app: &Shared, request: &Parts) -> Option<Response> 
     redirect(app, StatusCode::PERMANENT_REDIRECT, &other).ok()
 }
 
-/// The answer where the table has no row for path and method.
+/// The answer for a path and method without a row in the table.
 pub(crate) fn not_served(
     app: &Shared,
     methods: &[(usize, &'static Route)],

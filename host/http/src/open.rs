@@ -1,5 +1,5 @@
-//! What is answered without a decision: it says nothing about projects, people or policies, and
-//! changes nothing.
+//! Routes without a decision: they say nothing about projects, people or policies, and change
+//! nothing.
 
 mod health;
 pub(crate) mod help;
@@ -19,7 +19,7 @@ use crate::route::Route;
 use crate::route::Verb::{Get, Post};
 use help::HelpFor;
 
-/// What is asked here.
+/// The routes of this room.
 pub(crate) const ROUTES: &[Route] = &[
     Route::open(Get, "/simple", |exchange| Box::pin(with_slash(exchange))),
     Route::open(Post, "/legacy", |exchange| Box::pin(with_slash(exchange))),
@@ -52,7 +52,7 @@ const WEBAUTHN_SCRIPT: &str = include_str!("open/webauthn.js");
 /// `GET /help/`
 async fn help(exchange: OpenExchange) -> Answer {
     let app = &exchange.app;
-    // Whose session it is, and whether it still counts, nobody looks.
+    // Neither the session's owner nor its validity is checked.
     let has_session = Browser::of(app, &exchange.request.headers)
         .session_cookie
         .is_some();
@@ -98,14 +98,14 @@ async fn stylesheet(_: OpenExchange) -> Answer {
     )))
 }
 
-/// The same address with a slash at its end. The method and its body are kept (308), and
-/// the address is a whole one: uv does not follow a relative redirect of an upload.
+/// The same address with a slash at its end. Method and body stay the same (308), and the address
+/// is absolute: uv does not follow a relative redirect of an upload.
 async fn with_slash(exchange: OpenExchange) -> Answer {
     let path = format!("{}/", exchange.request.uri.path());
     redirect(&exchange.app, StatusCode::PERMANENT_REDIRECT, &path)
 }
 
-/// `POST /pypi`: where tools of another time upload to.
+/// `POST /pypi`: where very old tools upload to.
 async fn uploads_moved(exchange: OpenExchange) -> Answer {
     Err(Problem::new(
         StatusCode::GONE,

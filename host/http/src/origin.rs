@@ -1,5 +1,5 @@
-//! Where a request comes from and what it was sent to: whether a page of another site made it,
-//! and whether it names the registry as its public address does.
+//! The origin and target of a request: whether a page of another site made it, and whether it names
+//! the registry by its public address.
 
 use axum::http::header::{AUTHORIZATION, HOST, LOCATION, ORIGIN};
 use axum::http::request::Parts;
@@ -16,8 +16,8 @@ use crate::problem::Problem;
 use crate::route::{Access, Audience, Credentials, Route, Verb};
 use crate::shared::Shared;
 
-/// As HTTP demands (RFC 9112 3.2): what two of them name, one proxy reads so and the next one
-/// otherwise. HTTP/1.0 need not name any.
+/// Whether the request names one host, as HTTP demands (RFC 9112 3.2): proxies would read a request
+/// with two of them differently. HTTP/1.0 need not name any.
 pub(crate) fn names_one_host(request: &Parts) -> bool {
     let hosts = request.headers.get_all(HOST).iter().count();
     hosts == 1 || hosts == 0 && request.version < Version::HTTP_11
@@ -26,9 +26,9 @@ pub(crate) fn names_one_host(request: &Parts) -> bool {
 /// A browser that asks for a page under another name is sent to the public address: cookies,
 /// security keys and the origin of forms belong to that one name.
 ///
-/// Invariant: where to is the configured address, whatever `Host` says. Programs are answered
-/// where they ask. A proxy that hides the name from us makes every request look like this, so
-/// a browser that was sent a moment ago is answered.
+/// Invariant: the target is the configured address, whatever `Host` says. Programs are never
+/// redirected. Behind a proxy that hides the requested name every request looks like this, so a
+/// browser that was redirected a moment ago gets its answer.
 pub(crate) fn to_public_address(
     app: &Shared,
     route: &Route,
@@ -51,7 +51,7 @@ pub(crate) fn to_public_address(
         .then_some(response)
 }
 
-/// Whether the request names the public address's host, or none.
+/// Whether the request names the public address's host, or no host.
 fn is_public_host(headers: &HeaderMap, public_url: &str) -> bool {
     let Some(host) = headers.get(HOST).and_then(|host| host.to_str().ok()) else {
         return true;
@@ -77,21 +77,21 @@ fn origin_of(public_url: &str) -> &str {
         .map_or(public_url, |(path, _)| &public_url[..path])
 }
 
-/// What a request's headers tell of the page that made it.
+/// What a request's headers say about the page that made it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum MadeBy {
     /// A page of this registry.
     Us,
     /// A page of another site, or of this one under another name.
     Others,
-    /// They do not tell: a program, or a person with the address bar.
+    /// The headers do not say: a program, or a person with the address bar.
     Unknown,
 }
 
-/// A page of another site must not act with what this browser remembers, be it a session, a
-/// password that was once part of an address (RFC 7617) or the network it is in. Browsers say
-/// where a `POST` comes from (`Origin`; Fetch Metadata); upload clients say nothing, and need
-/// not as long as they do not look like a browser.
+/// A page of another site must not act with what this browser provides by itself: a session, a
+/// password that was once part of an address (RFC 7617), or the network it is in. Browsers say
+/// where a `POST` comes from (`Origin`; Fetch Metadata). Upload clients say nothing, and need not
+/// as long as they do not look like a browser.
 pub(crate) async fn refuse_other_sites(
     app: &Shared,
     route: &Route,
@@ -108,7 +108,8 @@ pub(crate) async fn refuse_other_sites(
     let is_form = route.credentials == Credentials::Form;
     let must_tell = match headers.get(AUTHORIZATION) {
         None => is_form || browser.is_any(),
-        // Browsers remember passwords of this scheme and send them by themselves; any other is a program's.
+        // Browsers remember passwords of this scheme and send them by themselves; any other scheme
+        // comes from a program.
         Some(value) => {
             is_form
                 && value

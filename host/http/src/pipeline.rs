@@ -1,6 +1,6 @@
-//! What every request goes through, in this order: client address, attempt, where it comes from
-//! ([`crate::origin`]), credential ([`crate::credential`]), handler, headers
-//! ([`crate::answer_headers`]), one line in the log ([`crate::request_log`]).
+//! The steps of every request, in this order: client address, attempt, origin ([`crate::origin`]),
+//! credential ([`crate::credential`]), handler, headers ([`crate::answer_headers`]), one line in
+//! the log ([`crate::request_log`]).
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -38,13 +38,13 @@ use crate::shared::Shared;
 /// Routes of one path, with their place in the table.
 pub(crate) type Methods = Arc<[(usize, &'static Route)]>;
 
-/// Answers one request to a path that has these routes; none for a path nobody knows.
+/// Answers one request to a path that has these routes; none for an unknown path.
 pub(crate) async fn answer(app: Shared, methods: Methods, mut request: Request) -> Response {
     if matches!(*request.method(), Method::GET | Method::HEAD) {
         return run(app, methods, request).await;
     }
-    // What changes something is not given up half-way because the client went away: it runs
-    // to its end, its record included.
+    // A change is not abandoned half-way because the client went away: it runs to its end,
+    // including its record.
     let (_here, presence) = Presence::here();
     request.extensions_mut().insert(presence);
     match tokio::spawn(run(app, methods, request)).await {
@@ -94,7 +94,7 @@ async fn run(app: Shared, methods: Methods, request: Request) -> Response {
     let has_credential =
         request.headers.contains_key(AUTHORIZATION) || browser.session_cookie.is_some();
     let uri = request.uri.clone();
-    // Where nobody looks who asks, a browser without the cookie is nobody's all the same.
+    // If the caller is not determined, a browser without the cookie is still anonymous.
     let (mut viewer, mut session_is_dead) = (
         if browser.session_cookie.is_some() {
             Viewer::Unknown
@@ -168,7 +168,7 @@ async fn run(app: Shared, methods: Methods, request: Request) -> Response {
                 }
                 viewer = Viewer::of(&caller);
                 refuse_programs(&app, route, &attempt, &caller).await?;
-                // Behind a header nobody looked at the cookie.
+                // If there is a header, the cookie was not read.
                 let is_by_cookie = browser.session_cookie.is_some()
                     && !request.headers.contains_key(AUTHORIZATION);
                 session_is_dead =
@@ -207,7 +207,7 @@ async fn run(app: Shared, methods: Methods, request: Request) -> Response {
         Err(problem) => {
             let decision = problem.decision();
             if problem.status() == StatusCode::UNAUTHORIZED {
-                // How long it took must not tell what there is.
+                // The duration must not show what exists.
                 app.identity.wait_evenly(started).await;
             }
             (
@@ -262,9 +262,9 @@ fn begin(app: &Shared, route: &'static Route, request: &Parts, client: Client) -
         .begin(route.path, method, client.address, user_agent)
 }
 
-/// Forms are for browsers, and what they show again when a field is wrong is for who is logged
-/// in. Whoever comes with another credential is decided about before anything of the form is
-/// looked at; the handler decides once more, with all the facts.
+/// Forms are for browsers, and the fields a form shows again after an error are for its logged-in
+/// user. Callers with another credential are decided about before anything of the form is read; the
+/// handler decides again, with all the facts.
 async fn refuse_programs(
     app: &Shared,
     route: &Route,
@@ -278,7 +278,7 @@ async fn refuse_programs(
         caller.credential,
         CredentialKind::None | CredentialKind::Session
     );
-    // Where nobody may register, nobody learns what is wrong with a form that does, or a link.
+    // If nobody may register, errors of a registration form or of its link are not shown either.
     let is_closed =
         action == Action::AccountCreate && !app.gate.may_permit(attempt, action, caller.credential);
     if route.credentials == Credentials::Form && (is_program || is_closed) {

@@ -2,7 +2,7 @@
 
 use tokio::sync::watch;
 
-/// Whether the client that asked is still there, for what is worth doing only as long as it is.
+/// Whether the client that asked is still there, for work that is only worth doing while it is.
 #[derive(Clone, Debug)]
 pub(crate) struct Presence(watch::Receiver<()>);
 

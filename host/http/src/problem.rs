@@ -1,4 +1,4 @@
-//! Every answer that is no success, in the form its client shows to people.
+//! Every answer that is not a success, in the form that its client shows to people.
 //!
 //! The same text goes into the reason phrase (twine, flit, hatch, poetry), JSON `code` (uv)
 //! and `message`, `detail` of problem+json (RFC 9457), HTML for browsers, and plain text.
@@ -30,14 +30,14 @@ pub(crate) struct Problem(Box<Fields>);
 #[derive(Debug)]
 struct Fields {
     status: StatusCode,
-    /// Never empty; the first one is the last to be left out where there is little room.
+    /// Never empty; the first one is the last to be left out if there is little room.
     reasons: Vec<Reason>,
     requirements: Vec<Requirement>,
     decision: Option<DecisionId>,
     headers: Vec<(HeaderName, HeaderValue)>,
-    /// What the command line that asked is known by from now on. For programs alone.
+    /// The new device secret for the command line that asked. For programs only.
     device: Option<Secret<String>>,
-    /// What a browser is answered instead.
+    /// The answer for browsers, if they get another one.
     in_browsers: Option<Response>,
 }
 
@@ -77,7 +77,7 @@ impl Problem {
         }))
     }
 
-    /// What to do, and the page that helps.
+    /// Sets what to do, and the page that helps.
     pub(crate) fn remedy(mut self, remedy: impl Into<String>, page: Option<Page>) -> Self {
         if let Some(reason) = self.0.reasons.first_mut() {
             reason.remedy = remedy.into();
@@ -101,7 +101,7 @@ impl Problem {
         self
     }
 
-    /// What the command line that asked is to send along.
+    /// Sets the device secret that the command line must send from now on.
     pub(crate) fn device(mut self, device: Secret<String>) -> Self {
         self.0.device = Some(device);
         self
@@ -111,13 +111,13 @@ impl Problem {
         self.header(RETRY_AFTER, HeaderValue::from(seconds))
     }
 
-    /// Another answer for browsers: to log in, or to prove something first.
+    /// Sets another answer for browsers: to log in, or to prove something first.
     pub(crate) fn in_browsers(mut self, response: Response) -> Self {
         self.0.in_browsers = Some(response);
         self
     }
 
-    /// Something of ours failed. The cause is for the log, the answer says only that.
+    /// A failure of ours. The cause goes to the log; the answer says only that something failed.
     pub(crate) fn unavailable(cause: &dyn std::fmt::Display, id: DecisionId) -> Self {
         tracing::error!(request = %id, cause = %cause, "a request failed");
         Self::new(
@@ -129,7 +129,7 @@ impl Problem {
         .retry_after(5)
     }
 
-    /// A handler panicked. What it said is for the log.
+    /// A handler panicked. Its message goes to the log.
     pub(crate) fn of_panic(panic: &(dyn std::any::Any + Send), id: DecisionId) -> Self {
         let cause = panic
             .downcast_ref::<String>()
@@ -176,7 +176,8 @@ impl Problem {
                 response
             }
         };
-        // pip prompts and looks into keyring for this, and uv asks once more with what it has.
+        // For this challenge pip prompts and looks into keyring, and uv asks again with its
+        // credentials.
         let challenge = (response.status() == StatusCode::UNAUTHORIZED)
             .then(|| challenge(&frame_url))
             .flatten();
@@ -280,7 +281,7 @@ fn body(fields: &Fields, format: ProblemFormat, public_url: &str) -> String {
     }
 }
 
-/// Where a browser proves what is missing, for programs that show it to somebody.
+/// Where a person can give the missing proof in a browser, for programs that show the address.
 fn step_up_address(requirements: &[Requirement], public_url: &str) -> Option<String> {
     let path = requirements
         .iter()
@@ -302,7 +303,7 @@ fn address(reason: &Reason, public_url: &str) -> Option<String> {
         .map(|page| format!("{public_url}/help/#{}", page.as_str()))
 }
 
-/// What is told of the reasons, no text twice: several policies may demand the same.
+/// The reasons as they are shown, no text twice: several policies may demand the same.
 fn told(reasons: &[Reason], public_url: &str) -> Vec<Told> {
     let mut all: Vec<Told> = Vec::with_capacity(reasons.len());
     for (position, reason) in reasons.iter().enumerate() {

@@ -1,5 +1,4 @@
-//! What a person proves within the body of a call: password and second factor, and which files
-//! they speak of.
+//! The proof in the body of a call: a person's password and second factor, and the files they name.
 
 mod long_bodies;
 
@@ -18,22 +17,22 @@ use crate::body::Incoming;
 use crate::problem::Problem;
 use long_bodies::LongBody;
 
-/// Largest body of these calls, in bytes: what a stranger can make the server hold for one
-/// request. A release of two thousand files is named whole, since every file must be named.
+/// Largest body of these calls, in bytes: a stranger can make the server hold this much for one
+/// request. It has room for a release of two thousand files, since every file must be named.
 pub(crate) const MAX_BODY_BYTES: usize = model::limit::RELEASE_BODY_BYTES.length();
 
-/// What is sent with one of these calls.
+/// The content of one of these calls.
 #[derive(Default)]
 pub(crate) struct Sent {
-    /// None where another credential says who asks.
+    /// None if another credential identifies the caller.
     pub(crate) proof: Option<Proof>,
-    /// The files that are spoken of; none where the body does not say.
+    /// The files that are named; none if the body does not name any.
     pub(crate) files: Option<ExpectedFiles>,
-    /// What a long body holds while somebody looks at the proof.
+    /// The place that a long body holds while the proof is checked.
     pub(crate) place: Option<LongBody<'static>>,
 }
 
-/// What a person proves within the call.
+/// A person's proof within the call.
 pub(crate) struct Proof {
     pub(crate) user: String,
     pub(crate) password: Secret<String>,
@@ -42,7 +41,7 @@ pub(crate) struct Proof {
     pub(crate) host: Option<String>,
 }
 
-/// File names and their SHA-256 in hex: what the person looked at and speaks of.
+/// File names and their SHA-256 in hex: the files that the person looked at and acts on.
 pub(crate) type ExpectedFiles = BTreeMap<String, String>;
 
 #[derive(Deserialize)]
@@ -57,8 +56,8 @@ struct SentBody {
     files: Option<ExpectedFiles>,
 }
 
-/// As many files as a release may have: what a stranger sends is held while a password waits to
-/// be looked at.
+/// As many files as a release may have: a stranger's body is held while its password waits to be
+/// checked.
 fn few_files<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<ExpectedFiles>, D::Error> {
@@ -88,8 +87,8 @@ fn few_files<'de, D: Deserializer<'de>>(
     deserializer.deserialize_any(Files)
 }
 
-/// Refuses what says to be anything but `application/json`, whether there is a body or not:
-/// forms are what pages of other sites can send on a person's behalf without asking.
+/// Refuses any declared content type except `application/json`, whether or not there is a body:
+/// pages of other sites can send forms on a person's behalf without asking.
 pub(crate) fn refuse_forms(headers: &HeaderMap) -> Result<(), Problem> {
     let is_json = |value: &HeaderValue| {
         value.to_str().is_ok_and(|value| {
@@ -155,7 +154,7 @@ pub(crate) async fn read_sent(
             device,
             host,
         }),
-        // Whether files must be named, and a person must prove anything, is for the route to say.
+        // The route says whether files must be named and whether a person must prove anything.
         (None, None) if totp.is_none() && device.is_none() && host.is_none() => None,
         _ => return Err(malformed()),
     };
@@ -176,7 +175,7 @@ fn malformed() -> Problem {
     problem.remedy(remedy, Some(gate::Page::StagedReleases))
 }
 
-/// Whether files are those that are spoken of: pairs of name and SHA-256.
+/// Whether the files are exactly the named ones: pairs of name and SHA-256.
 pub(crate) fn are_expected(staged: &[(&str, &str)], expected: &ExpectedFiles) -> bool {
     staged.len() == expected.len()
         && staged.iter().all(|(name, sha256)| {

@@ -1,25 +1,24 @@
 //! The HTTP/1.1 reason phrase, the only text that several upload clients show.
 //!
-//! twine, flit, hatch and poetry print the status line of a failed upload and nothing else. So
-//! what is wrong, the remedies, the addresses of the pages that help and the id of the
-//! decision have to fit into it, as ISO-8859-1 (RFC 9112 section 4, and what Python's
-//! `http.client` decodes it as).
+//! twine, flit, hatch and poetry print the status line of a failed upload and nothing else. So what
+//! is wrong, the remedies, the addresses of the pages that help and the id of the decision must fit
+//! into it, as ISO-8859-1 (RFC 9112 section 4, and what Python's `http.client` decodes it as).
 
 use hyper::ext::ReasonPhrase;
 
 /// Longest reason phrase, in bytes.
 pub(crate) const MAX_BYTES: usize = 400;
 
-/// Least part of the first sentence that is kept when what follows it is long.
+/// Least part of the first sentence that stays if the rest is long.
 const MIN_SENTENCE_BYTES: usize = 120;
 
-/// Least part of a later sentence that is worth its room.
+/// Shortest part of a later sentence that is worth its room.
 const MIN_LATER_BYTES: usize = 40;
 
-/// Stands before every reason but the first.
+/// The start of every reason except the first.
 pub(crate) const ALSO: &str = "Also: ";
 
-/// What is told of one reason.
+/// One reason as it is shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Told {
     /// What is wrong.
@@ -32,10 +31,10 @@ pub(crate) struct Told {
 
 /// Puts reasons, the most important first, and a closing text into one reason phrase.
 ///
-/// Where not all of it fits, this is left out first: addresses of later reasons, remedies of
-/// later reasons, later reasons themselves (the last ones before the others), the end of the
-/// first sentence, the end of the first remedy. Never the closing text, nor the first address
-/// (unless one of them alone is too long, then it is left out).
+/// If not all of it fits, parts are left out in this order: addresses of later reasons, remedies of
+/// later reasons, later reasons themselves (the last ones before the others), the end of the first
+/// sentence, the end of the first remedy. The closing text and the first address stay, unless one
+/// of them alone is too long.
 pub(crate) fn compose(reasons: &[Told], closing: &str) -> ReasonPhrase {
     let closing = short(latin1(closing));
     let room = MAX_BYTES - after(&closing);
@@ -84,7 +83,7 @@ impl Line {
         parts.join(&b' ')
     }
 
-    /// Bytes that it takes after the first reason.
+    /// Bytes it takes as a reason after the first.
     fn room(&self) -> usize {
         1 + ALSO.len() + self.joined().len()
     }
@@ -101,7 +100,7 @@ impl Line {
     }
 }
 
-/// Leaves out of the later lines what does not fit beside the whole first one.
+/// Drops parts of the later lines that do not fit next to the whole first one.
 fn fit(lines: &mut Vec<Line>, room: usize) {
     let Some(first) = lines.first().map(|line| line.joined().len()) else {
         return;
@@ -128,12 +127,12 @@ fn fit(lines: &mut Vec<Line>, room: usize) {
     }
 }
 
-/// Bytes that a part takes behind another one.
+/// Bytes that a part takes after another one.
 fn after(part: &[u8]) -> usize {
     if part.is_empty() { 0 } else { part.len() + 1 }
 }
 
-/// Nothing instead of what would leave no room for the rest: it is of no use when cut.
+/// Nothing if the text would leave no room for the rest: it is useless when cut.
 fn short(text: Vec<u8>) -> Vec<u8> {
     if text.len() > MAX_BYTES / 3 {
         Vec::new()
@@ -142,8 +141,8 @@ fn short(text: Vec<u8>) -> Vec<u8> {
     }
 }
 
-/// The text in ISO-8859-1 on one line: control characters become spaces, typographic signs
-/// their ASCII look-alikes, anything else outside of the character set a question mark.
+/// The text in ISO-8859-1 on one line: control characters become spaces, typographic signs their
+/// ASCII look-alikes, anything else outside the character set a question mark.
 fn latin1(text: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     for c in text.chars() {
@@ -165,8 +164,8 @@ fn latin1(text: &str) -> Vec<u8> {
     out.trim_ascii().to_vec()
 }
 
-/// At most `limit` bytes of `text`, cut at a space where there is one, with dots where
-/// something is missing.
+/// At most `limit` bytes of `text`, cut at a space where there is one, with dots in place of the
+/// missing part.
 fn cut(text: &[u8], limit: usize) -> Vec<u8> {
     if text.len() <= limit {
         return text.to_vec();

@@ -1,4 +1,4 @@
-//! A decision that did not allow something, as an answer.
+//! A decision that did not permit the action, as an answer.
 
 use axum::http::StatusCode;
 use gate::{Refusal, RefusalKind};
@@ -6,13 +6,12 @@ use identity::NotProven;
 
 use crate::problem::Problem;
 
-/// Seconds after which a decision that could not be made is worth another try.
+/// Seconds after which a decision that could not be made is worth retrying.
 pub(crate) const RETRY_AFTER_FAILURE_SECONDS: u64 = 5;
 
 impl From<Refusal> for Problem {
-    /// 403 for what was refused, 401 for who reads without a credential that would have to have
-    /// one, 429 for who tried too often, 503 for what could not be
-    /// decided: a client can tell a refusal from an outage.
+    /// 403 for a refusal, 401 for a read that needs a credential, 429 for too many attempts, 503
+    /// for a decision that could not be made: a client can tell a refusal from an outage.
     fn from(refusal: Refusal) -> Self {
         let Refusal {
             decision,

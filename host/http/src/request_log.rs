@@ -14,8 +14,8 @@ use crate::shared::Shared;
 /// Longest path written to the log, in bytes.
 const MAX_LOGGED_PATH: usize = 512;
 
-/// A path for the log. Without the query, where people put secrets, without tokens, and without
-/// anything that is not plain ASCII: terminals obey some of it.
+/// A path for the log. Without the query, where people put secrets, without tokens, and only in
+/// plain ASCII: terminals act on some other characters.
 fn logged_path(path: &str) -> String {
     let parts: Vec<&str> = path
         .split('/')
@@ -45,14 +45,14 @@ fn is_token(part: &str) -> bool {
     part.len() >= SHORTEST && part.contains(MACAROON)
 }
 
-/// Stands in the log for a credential that was not accepted, of a read that went on without.
+/// The log's word for a credential that was not accepted, on a read that went on without it.
 const UNACCEPTED: &str = "not-accepted";
 
-/// Stands in the log where there is nothing to name.
+/// The log's word for an empty field.
 const NOTHING: &str = "-";
 
-/// The one line a request leaves in the log; written on drop as well, when the client went
-/// away before there was an answer.
+/// The one line a request leaves in the log; also written on drop, if the client went away before
+/// there was an answer.
 pub(crate) struct Line {
     app: Shared,
     route: Option<(usize, &'static str)>,
@@ -102,8 +102,8 @@ impl Line {
         }
     }
 
-    /// Notes who asks, once that is known. Until then nobody is named: a name that was only
-    /// claimed is whatever its sender wanted it to be.
+    /// Notes the caller, once known. Until then the line names no caller: a claimed name is
+    /// whatever its sender chose.
     pub(crate) fn identify(&mut self, caller: &Caller, is_unaccepted: bool) {
         self.credential = if is_unaccepted {
             UNACCEPTED
@@ -113,7 +113,7 @@ impl Line {
         self.user = caller.user().map(|user| user.name.clone());
     }
 
-    /// The request's id, made up where there was no attempt.
+    /// The request's id, a new one if there was no attempt.
     pub(crate) fn id(&self) -> DecisionId {
         self.attempt
             .as_ref()
@@ -148,7 +148,7 @@ impl Line {
     }
 }
 
-/// What the log says of a client that went away before its answer.
+/// The log's status for a client that went away before its answer.
 const CLIENT_WENT_AWAY: u16 = 499;
 
 impl Drop for Line {

@@ -1,4 +1,4 @@
-//! What a row of the table of routes says.
+//! A row of the table of routes.
 
 use futures_util::future::BoxFuture;
 use model::Action;
@@ -30,32 +30,32 @@ impl Verb {
 pub enum Access {
     /// The gate decides about this action.
     Decided(Action),
-    /// Nothing is decided and no credential is looked at.
+    /// Nothing is decided and no credential is checked.
     Open,
 }
 
-/// What a route takes for a credential. Whatever valid one it is yields a principal; it is
-/// the policies that refuse it.
+/// Which credentials a route reads. Any valid one yields a principal; refusing it is up to the
+/// policies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Credentials {
-    /// None is looked at (open routes).
+    /// None is read (open routes).
     Unread,
     /// `Authorization` headers; without one, the session of a browser.
     Headers,
-    /// The same in a form of a page: what a browser sends must say that it comes from here.
+    /// The same in a form of a page: a browser's request must show that it comes from this site.
     Form,
     /// `Authorization` headers or a session; without both, a person who proves password and second factor
     /// in a JSON body `{"user": …, "password": …, "totp": …, "device": …}`.
     HeadersOrPerson,
 }
 
-/// Who asks for what a route answers.
+/// Who a route is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Audience {
-    /// Tools, scripts, and what a page consists of.
+    /// Tools, scripts, and the parts of pages.
     Programs,
-    /// People with a browser. They are sent to the public address when they came by another,
-    /// and may be sent here from elsewhere on the registry.
+    /// People with a browser. They are redirected to the public address if they came by another
+    /// one, and other pages of the registry may send them here.
     People,
 }
 
@@ -80,7 +80,7 @@ pub(crate) enum Handler {
 }
 
 impl Route {
-    /// Whether it is a page, as opposed to a form of one.
+    /// Whether it is a page, as opposed to the form of a page.
     pub(crate) fn is_page(&self) -> bool {
         self.audience == Audience::People && self.verb == Verb::Get
     }
@@ -102,7 +102,8 @@ impl Route {
         }
     }
 
-    /// Like `decided`, for what a person does with password and second factor in the call itself.
+    /// Like `decided`, for an action that a person confirms with password and second factor in the
+    /// call itself.
     pub(crate) const fn proven(
         path: &'static str,
         action: Action,
@@ -126,7 +127,7 @@ impl Route {
         }
     }
 
-    /// What the form of a page does.
+    /// The action of a page's form.
     pub(crate) const fn form(
         path: &'static str,
         action: Action,
@@ -155,7 +156,7 @@ impl Route {
         }
     }
 
-    /// A page that is the same for everybody, whoever asks.
+    /// A page that is the same for every caller.
     pub(crate) const fn open_page(
         path: &'static str,
         handler: fn(OpenExchange) -> BoxFuture<'static, Answer>,
@@ -166,7 +167,7 @@ impl Route {
         }
     }
 
-    /// The action, where one is decided.
+    /// The action, if the gate decides about one.
     pub fn action(&self) -> Option<Action> {
         match self.access {
             Access::Decided(action) => Some(action),

@@ -1,8 +1,8 @@
-//! The one table of everything that can be asked over HTTP.
+//! The one table of everything that is served over HTTP.
 //!
 //! Each room has its own rows; here they are joined, and the router is built from this table and
 //! from nothing else. A row either names the action that the gate decides, or is open: answered
-//! without a decision, because it tells nothing about projects, people or policies and changes
+//! without a decision, because it says nothing about projects, people or policies and changes
 //! nothing.
 
 use std::sync::LazyLock;
@@ -25,7 +25,7 @@ const ROOMS: &[&[Route]] = &[
 /// The table.
 static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| ROOMS.concat());
 
-/// Every route there is.
+/// Every route.
 pub fn routes() -> &'static [Route] {
     &ROUTES
 }
@@ -43,7 +43,7 @@ pub(crate) fn secrets() -> &'static [&'static str] {
     &SECRETS
 }
 
-/// Which paths are pages, and which the forms of pages.
+/// Which paths are pages, and which are forms of pages.
 pub(crate) fn site_map() -> SiteMap {
     let paths = |verb| {
         let for_people = |route: &&Route| route.audience == Audience::People && route.verb == verb;
@@ -62,7 +62,7 @@ mod tests {
     use crate::route::{Access, Credentials, Handler};
     use std::collections::BTreeSet;
 
-    /// The closed list of what is answered without a decision. Adding to it needs a reason.
+    /// The closed list of routes without a decision. Adding to it needs a reason.
     const OPEN: &[&str] = &[
         "/simple",
         "/legacy",
@@ -110,13 +110,13 @@ mod tests {
             let Some(action) = route.action() else {
                 continue;
             };
-            // A person who proves password and second factor needs a body for it, even to read.
+            // A proof with password and second factor needs a body, even to read.
             let reads = !action.effect().is_change();
             let proves = route.credentials == Credentials::HeadersOrPerson;
             if route.audience == Audience::Programs {
                 assert_eq!(reads && !proves, route.verb == Verb::Get, "{route:?}");
             }
-            // A page may show the form of a change; that a form is sent is what its row says.
+            // A page may show the form of a change; only sending it is what its row names.
             assert_eq!(
                 route.credentials == Credentials::Form,
                 route.audience == Audience::People && route.verb == Verb::Post,

@@ -1,4 +1,4 @@
-//! What all requests share.
+//! The state that all requests share.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,13 +15,13 @@ use crate::open::help::HelpPages;
 use crate::site_map::SiteMap;
 use crate::upload::places::Places;
 
-/// Time that a body has before its average rate counts.
+/// Time before the average rate of a body is checked.
 const SLOW_START: Duration = Duration::from_secs(60);
 
 /// Slowest a body may arrive on average: a modem of the nineties.
 const SLOWEST_BYTES_PER_SECOND: u64 = model::limit::SLOWEST_UPLOAD.get();
 
-/// Longest time for the largest body: so long, and what it takes at a rate that any line has
+/// Longest time for the largest body: this, plus the time it takes at a rate that any line reaches
 /// that is used for uploads of this size.
 const LONGEST: Duration = Duration::from_millis(model::limit::BODY_TIME.milliseconds());
 const USUAL_BYTES_PER_SECOND: u64 = 64 << 10;
@@ -29,30 +29,30 @@ const USUAL_BYTES_PER_SECOND: u64 = 64 << 10;
 /// Room for an upload's text fields and the framing of its parts.
 const FORM_BYTES: u64 = 2 * model::limit::FORM_TEXT_BYTES.get();
 
-/// As the inside of this crate passes it around.
+/// The state as this crate passes it around.
 pub(crate) type Shared = Arc<State>;
 
-/// What all requests share.
+/// The state that all requests share.
 pub(crate) struct State {
     pub(crate) config: AppConfig,
     pub(crate) gate: Gate,
     pub(crate) identity: Identity,
     pub(crate) registry: Registry,
-    /// Pages made once, when the public address is known.
+    /// Pages rendered once, when the public address is known.
     pub(crate) help: HelpPages,
-    /// Which paths are pages, and which the forms of pages.
+    /// Which paths are pages, and which are forms of pages.
     pub(crate) site_map: SiteMap,
     /// Names of the fields that are secrets, of every form.
     pub(crate) secrets: &'static [&'static str],
     pub(crate) request_metrics: RequestMetrics,
     pub(crate) body_limits: BodyLimits,
-    /// Uploads whose form is being read; twice as many as the registry spools, so that the
-    /// next ones are at hand when a place becomes free.
+    /// Uploads whose form is being read; twice as many as the registry spools, so that the next
+    /// ones are ready when a place becomes free.
     pub(crate) upload_places: Places,
 }
 
 impl State {
-    /// Puts the parts together; `routes` is how many rows the table has.
+    /// Puts the parts together; `routes` is the number of rows of the table.
     pub(crate) fn new(
         config: AppConfig,
         gate: Gate,
@@ -100,15 +100,15 @@ impl State {
         &self.config.public_url
     }
 
-    /// Whether pages lead to the form where accounts are made: not where the set that serves
-    /// refuses it to everybody who has none.
+    /// Whether pages link to the form that creates accounts: no if the active set refuses it to
+    /// everybody without an account.
     pub(crate) fn can_register(&self) -> bool {
         !self
             .gate
             .never_permits(Action::AccountCreate, CredentialKind::None)
     }
 
-    /// Whether the set that serves may let a program without a credential read the index.
+    /// Whether the active set may let a program without a credential read the index.
     pub(crate) fn is_open(&self) -> bool {
         !self
             .gate

@@ -1,7 +1,7 @@
-//! What there is for browsers: which paths are pages, and which the forms of pages.
+//! The paths for browsers: which are pages, and which are forms of pages.
 //!
-//! A value in what all requests share, so that whatever sends a browser somewhere can ask it
-//! and does not need the handlers.
+//! It is part of the shared state, so that code which redirects a browser can ask it and does not
+//! need the handlers.
 
 /// The paths of the table that people use.
 #[derive(Clone, Debug, Default)]
@@ -30,7 +30,7 @@ impl SiteMap {
         is_among(&self.forms, path_and_query)
     }
 
-    /// Where the page is that somebody typed with a slash too few or too many.
+    /// The path of the page, if this one has a missing or an extra slash.
     pub(crate) fn page_elsewhere(&self, path: &str, query: Option<&str>) -> Option<String> {
         let query = query.map(|query| format!("?{query}")).unwrap_or_default();
         let other = path.strip_suffix('/').map_or_else(
@@ -42,8 +42,8 @@ impl SiteMap {
 }
 
 fn is_among(patterns: &[&str], path_and_query: &str) -> bool {
-    // Browsers take a backslash for a slash, drop tabs and ends of lines, and take what begins
-    // with two slashes for another site.
+    // Browsers take a backslash for a slash, drop tabs and ends of lines, and take a path that
+    // begins with two slashes for another site.
     let is_plain = path_and_query
         .bytes()
         .all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'\\' | b'#' | b'"' | b'<' | b'>'));
@@ -58,8 +58,8 @@ fn is_among(patterns: &[&str], path_and_query: &str) -> bool {
     patterns.iter().any(|pattern| matches(pattern, path))
 }
 
-/// Whether a path is one of a row's. Segments `.` and `..`, which browsers resolve before they
-/// ask, match no parameter.
+/// Whether a path matches the pattern of a row. Segments `.` and `..`, which browsers resolve
+/// before they ask, match no parameter.
 fn matches(pattern: &str, path: &str) -> bool {
     let (mut patterns, mut segments) = (pattern.split('/'), path.split('/'));
     loop {

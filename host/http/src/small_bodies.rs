@@ -1,5 +1,5 @@
-//! Bodies of forms and of calls, which anybody may begin to send: of one address few are awaited
-//! at a time, and each has to arrive soon.
+//! Bodies of forms and of calls, which anybody may begin to send: only few are awaited for one
+//! address at a time, and each has to arrive soon.
 
 use std::net::IpAddr;
 use std::sync::LazyLock;
@@ -15,7 +15,7 @@ use crate::problem::Problem;
 
 static AWAITED: LazyLock<Crowd> = LazyLock::new(Crowd::default);
 
-/// Reads a body of a request that comes from this address. One that is here already is not
+/// Reads a body of a request that comes from this address. A body that has already arrived is not
 /// counted.
 pub(crate) async fn read<T, E: Into<Problem>>(
     address: IpAddr,

@@ -1,4 +1,4 @@
-//! What the registry's staff do for others.
+//! The pages on which the registry's staff act for others.
 
 mod recoveries;
 
@@ -7,7 +7,7 @@ use model::Action;
 use crate::frame::fields::Fields;
 use crate::route::Route;
 
-/// What is asked here.
+/// The routes of this room.
 pub(crate) const ROUTES: &[Route] = &[
     Route::page("/staff/recoveries/", Action::AccountRecover, |exchange| {
         Box::pin(recoveries::page(exchange))

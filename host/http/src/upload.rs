@@ -1,8 +1,8 @@
-//! `POST /legacy/`: what twine, uv, flit, hatch and poetry do.
+//! `POST /legacy/`: the uploads of twine, uv, flit, hatch and poetry.
 //!
-//! The credential is believed or refused before the body is looked at, the uploader's role
-//! before the file is; the file goes to disk chunk by chunk. What nobody reads is drained
-//! by the pipeline, within bounds, so that the client sees the answer.
+//! The credential is accepted or refused before the body is read, the uploader's role before the
+//! file is; the file goes to disk chunk by chunk. The pipeline drains unread bytes, within limits,
+//! so that the client sees the answer.
 
 pub(crate) mod places;
 
@@ -33,10 +33,10 @@ use crate::problem::{Answer, Problem};
 use crate::route::{Route, Verb};
 use places::NoPlace;
 
-/// How often a credential is looked at while its body arrives.
+/// How often a credential is checked while its body arrives.
 const LOOK_AGAIN: Duration = Duration::from_millis(limit::ENDED_CREDENTIAL.milliseconds());
 
-/// What is asked here.
+/// The routes of this room.
 pub(crate) const ROUTES: &[Route] = &[Route::decided(
     Verb::Post,
     "/legacy/",
@@ -50,8 +50,8 @@ async fn upload(mut exchange: Exchange) -> Answer {
     let Exchange {
         attempt, caller, ..
     } = &exchange;
-    // Core rule, not a policy: a file needs somebody who uploads it. Asked before the body
-    // is read, so that nobody in particular costs nothing.
+    // Core rule, not a policy: a file needs an uploader. Checked before the body is read, so that
+    // anonymous callers cost nothing.
     if caller.principal == Principal::Anonymous {
         let message = "Invalid or non-existent authentication information.";
         let remedy =
@@ -86,7 +86,8 @@ async fn upload(mut exchange: Exchange) -> Answer {
     app.gate
         .check_token(attempt, caller, Action::FileUpload)
         .await?;
-    // What the set lets nobody do with such a credential is refused before a byte is stored.
+    // An upload that the set always refuses with such a credential is refused before a byte is
+    // stored.
     if app
         .gate
         .never_permits(Action::FileUpload, caller.credential)
@@ -98,7 +99,8 @@ async fn upload(mut exchange: Exchange) -> Answer {
             Ok(place) => place,
             Err(none) => return Err(no_place(&exchange, none).await),
         },
-        // A client that comes again for each time that it went away keeps nobody waiting.
+        // A client that went away leaves the queue, so that clients that reconnect again and again
+        // do not delay others.
         () = client_gone(&exchange) => return Err(busy()),
     };
     let _under_way = UnderWay::begin();
@@ -112,7 +114,8 @@ async fn upload(mut exchange: Exchange) -> Answer {
     place.arrived();
     authenticate_again(&mut exchange, Action::FileUpload).await?;
     let Some(form) = form else {
-        // The credential ended, and the line above says why; or it permits nothing any more.
+        // Either the credential ended, which the check above reports, or it no longer permits
+        // uploads.
         let Exchange {
             attempt, caller, ..
         } = &exchange;
@@ -138,8 +141,8 @@ async fn client_gone(exchange: &Exchange) {
     }
 }
 
-/// Waits until the credential is of no more use, which owners bring about to throw somebody out.
-/// Or a body that is made to take an hour would keep its place, and the owner waiting for one.
+/// Waits until the credential is useless, for example because owners revoked it to lock somebody
+/// out. Otherwise a body that is made to take an hour would keep a place that its owner waits for.
 async fn credential_ended(exchange: &Exchange) {
     let Exchange {
         app,
@@ -247,7 +250,7 @@ async fn multipart(headers: &HeaderMap, body: &Incoming) -> Result<Multipart, Pr
         .map_err(|_| malformed("The upload is no multipart/form-data"))
 }
 
-/// A text field, read no further than what the form accepts.
+/// A text field, read no further than the form accepts.
 async fn read_text(part: &mut Field<'_>, body: &Incoming) -> Result<Vec<u8>, Problem> {
     let mut value = Vec::new();
     while let Some(chunk) = next_chunk(part, body).await? {
@@ -272,7 +275,7 @@ async fn next_chunk(
     Ok(chunk)
 }
 
-/// Why the parts could not be read: what happened to the body, if something did.
+/// Why the parts could not be read: the failure of the body, if it failed.
 fn unreadable(body: &Incoming, error: &MultipartError) -> Problem {
     match body.failure() {
         Some(failure) => failure.into(),
@@ -365,8 +368,7 @@ fn failed(exchange: &Exchange, error: UploadError) -> Problem {
     }
 }
 
-/// 200 with what there is to say, a line each; usually nothing. Clients that prefer JSON
-/// and read it are told all.
+/// 200 with any messages, one on each line; usually none. Clients that prefer JSON get everything.
 fn succeeded(headers: &HeaderMap, mut uploaded: Uploaded, public_url: &str) -> Answer {
     if uploaded.staged {
         uploaded
@@ -385,7 +387,7 @@ fn succeeded(headers: &HeaderMap, mut uploaded: Uploaded, public_url: &str) -> A
     ))
 }
 
-/// Where a release goes from here, for people and for programs.
+/// How to publish the release, for people and for programs.
 fn how_to_publish(uploaded: &Uploaded, public_url: &str) -> String {
     let Uploaded {
         project,
@@ -413,7 +415,7 @@ fn action_of_query(query: &str) -> Option<String> {
     Some(value.chars().take(32).collect())
 }
 
-/// What PyPI says to requests of another time.
+/// PyPI's answer to requests of very old tools.
 fn gone(action: &str) -> Option<Problem> {
     let message = match action {
         "submit" | "submit_pkg_info" => {

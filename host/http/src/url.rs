@@ -1,4 +1,4 @@
-//! Paths and queries as text: what is quoted in them, and what is read out of them.
+//! Paths and queries as text: quoting values in them, and reading values from them.
 
 /// A path segment with everything but plain characters percent-encoded.
 pub(crate) fn quoted(segment: &str) -> String {
@@ -14,7 +14,7 @@ pub(crate) fn quoted(segment: &str) -> String {
     out
 }
 
-/// `path` with where to go on afterwards.
+/// `path` with the page to go on to afterwards.
 pub(crate) fn with_next(path: &str, next: &str) -> String {
     let mark = if path.contains('?') { '&' } else { '?' };
     format!("{path}{mark}next={}", quoted(next))
@@ -29,7 +29,7 @@ pub(crate) fn query_value(query: Option<&str>, name: &str) -> Option<String> {
     decode(value.as_bytes())
 }
 
-/// Decodes one name or value; none if it is no UTF-8 or holds a character that ends texts.
+/// Decodes one name or value; none if it is not UTF-8 or contains a NUL.
 pub(crate) fn decode(bytes: &[u8]) -> Option<String> {
     let mut out = Vec::with_capacity(bytes.len());
     let mut rest = bytes;

@@ -1,4 +1,4 @@
-//! What makes sentences of the words of libraries and policies.
+//! Turns the words of libraries and policies into sentences.
 
 /// A library's words as a sentence: upper case at the front.
 pub(crate) fn sentence(text: &str) -> String {

@@ -1,5 +1,5 @@
-//! The whole of HTTP over real connections, with a gate that has no policy set: whatever
-//! must be decided is answered with 503 or refused by the core, and nothing else works.
+//! The whole of HTTP over real connections, with a gate that has no policy set: every decision is
+//! answered with 503 or refused by the core, and nothing else works.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// A server on a port of its own, with everything it stores in a folder of its own.
+/// A server on its own port, with everything it stores in its own folder.
 struct Server {
     address: SocketAddr,
     stop: CancellationToken,
@@ -108,7 +108,7 @@ impl Server {
             .unwrap()
     }
 
-    /// A new user and a token for all that the user may do.
+    /// A new user and a token for everything the user may do.
     async fn user_with_token(&self, name: &str) -> (UserId, TokenId, String) {
         let name = UserName::parse(name).unwrap();
         let target = CreateUser {
@@ -243,7 +243,7 @@ async fn a_refused_upload_is_drained_and_its_connection_goes_on() {
         body.len()
     );
     for _ in 0..2 {
-        // Everything is written before anything is read, as Python's clients do.
+        // Write everything before reading anything, as Python's clients do.
         connection.0.write_all(head.as_bytes()).await.unwrap();
         connection.0.write_all(&body).await.unwrap();
         let answer = connection.answer(false).await;
@@ -266,8 +266,8 @@ async fn a_refused_upload_is_drained_and_its_connection_goes_on() {
     server.stop().await;
 }
 
-/// Sends `length` bytes as somebody does who reads nothing meanwhile; how many were taken
-/// before the connection ended, those on their way in the buffers of both sides included.
+/// Sends `length` bytes like a client that reads nothing meanwhile. Returns how many were taken
+/// before the connection ended, including those in the buffers of both sides.
 async fn flood(connection: &mut Connection, length: usize) -> usize {
     let chunk = vec![b'x'; 64 << 10];
     let mut taken = 0;
@@ -303,7 +303,7 @@ async fn a_stranger_cannot_have_a_large_body_read() {
             );
             connection.0.write_all(head.as_bytes()).await.unwrap();
             let taken = flood(&mut connection, SENT).await;
-            // A megabyte is read, and some are in the buffers of the system.
+            // A megabyte is read, and a few more are in the buffers of the system.
             assert!(taken < 24 << 20, "{path}: {taken} bytes");
             let answer = connection.answer(false).await;
             assert!(
@@ -354,7 +354,7 @@ async fn a_known_caller_who_is_refused_is_drained_some_more() {
     server.stop().await;
 }
 
-/// The form of an upload without its end.
+/// The form of an upload, without its end.
 fn begun_upload() -> String {
     let field = |name: &str, value: &str| {
         format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
@@ -380,7 +380,7 @@ fn head_of_upload(token: &str, length: usize) -> String {
 }
 
 impl Server {
-    /// An upload whose credential was believed and which has its place: it was told to go on.
+    /// An upload whose credential was accepted and which has a place: it got `100 Continue`.
     async fn begin_upload(&self, token: &str, length: usize) -> Connection {
         let mut connection = self.connect().await;
         let head =
@@ -430,7 +430,7 @@ async fn a_token_that_is_revoked_while_the_upload_arrives_is_refused() {
     server.stop().await;
 }
 
-/// A thief makes uploads take an hour; who revokes the token uploads again at once.
+/// A thief makes uploads take an hour; the owner revokes the token and uploads again at once.
 #[tokio::test]
 async fn uploads_of_a_revoked_token_give_back_their_places_before_their_bodies_end() {
     let server = start(|config| config.max_uploads_per_uploader = 2).await;
@@ -526,7 +526,7 @@ async fn a_page_of_another_site_can_change_nothing() {
                 "{route:?} {said}: {answer:?}"
             );
         }
-        // Browsers of old say nothing of where a form comes from.
+        // Old browsers do not say where a form comes from.
         for form in [
             "application/x-www-form-urlencoded",
             "multipart/form-data; boundary=b",
@@ -574,7 +574,7 @@ async fn nothing_that_was_refused_is_stored_and_nothing_about_a_credential_is_sh
     server.stop().await;
 }
 
-/// twine, flit and hatch show the reason phrase and nothing else.
+/// twine, flit and hatch show only the reason phrase.
 #[tokio::test]
 async fn message_remedy_and_address_of_a_refused_upload_fit_its_reason_phrase() {
     let server = start(|_| ()).await;
@@ -670,7 +670,7 @@ async fn a_wrong_method_or_address_is_answered_with_what_would_be_right() {
     server.stop().await;
 }
 
-/// What two of them name, one proxy reads so and the next one otherwise.
+/// Proxies would read a request with two hosts differently.
 #[tokio::test]
 async fn a_request_names_its_host_once() {
     let server = start(|_| {}).await;
@@ -746,7 +746,7 @@ async fn metrics_are_not_for_who_came_through_an_unknown_proxy() {
             .await;
         assert_eq!(answer.status(), 403, "{header}");
     }
-    // Allowed, and not found because this server gathers none.
+    // Allowed, but not found because this server collects none.
     assert_eq!(
         server
             .ask("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")

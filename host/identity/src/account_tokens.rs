@@ -1,4 +1,4 @@
-//! The API tokens of an account: made, listed, revoked.
+//! API tokens of an account: created, listed, revoked.
 
 use std::collections::BTreeSet;
 
@@ -15,12 +15,12 @@ use crate::limits::{self, TooMany};
 use crate::own::of_account;
 use crate::{Account, AccountView, tokens, totp};
 
-/// Longest description, in characters.
+/// Maximum length of a description, in characters.
 pub const MAX_DESCRIPTION: usize = model::limit::DESCRIPTION.length();
-/// Most projects one token is restricted to.
+/// Maximum number of projects that one token can be restricted to.
 const MAX_PROJECTS: usize = model::limit::TOKEN_PROJECTS.length();
 
-/// What a new token is to be restricted to.
+/// What a new token is restricted to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NewTokenScope {
     /// All projects of the account.
@@ -29,24 +29,23 @@ pub enum NewTokenScope {
     Projects(Vec<ProjectName>),
 }
 
-/// That a user's second factor was proven for one token on the command line. Only
-/// [`Tokens::prove_second_factor`] makes one; whoever proved one in the request that
-/// makes the token has it in the permit instead.
+/// Proof of a user's second factor for one token on the command line. Only
+/// [`Tokens::prove_second_factor`] creates one; if the user proved the factor in the request that
+/// creates the token, the permit has the proof instead.
 #[derive(Debug)]
 pub struct SecondFactorProof {
     user: UserId,
 }
 
-/// Create a token. Made by [`Tokens::to_create`], which loads what a decision
-/// about it must know.
+/// Create a token. Built by [`Tokens::to_create`], which loads what a decision about it needs.
 #[derive(Debug)]
 pub struct CreateToken {
     pub(crate) account: Account,
     description: String,
     scope: ScopeFacts,
-    /// The projects' ids, when its user has a role on all of them.
+    /// The projects' ids, if the user has a role on all of them.
     project_ids: Vec<ProjectId>,
-    /// When it was loaded; it is not valid before.
+    /// When this was loaded; the token is not valid before.
     loaded_at: Timestamp,
     expires_at: Option<Timestamp>,
     proof: Option<SecondFactorProof>,
@@ -90,7 +89,7 @@ pub struct ListTokens {
 pub struct ListedToken {
     pub id: TokenId,
     pub description: String,
-    /// The caveats stored for it; those that the holder added offline are not known here.
+    /// The caveats stored for it; caveats that the holder added offline are not known here.
     pub caveats: Vec<String>,
     pub created_at: Timestamp,
     pub last_used_at: Option<Timestamp>,
@@ -183,9 +182,9 @@ impl Target for ListTokens {
 }
 
 impl CreateToken {
-    /// The caveats as PyPI writes them: `[3, user]` for the account; `[1, names]` for
-    /// projects, and `[2, ids]` beside it when the user has a role on all of them. What says
-    /// the scope stands first, after the expiry: old rows are read by that (`tokens`).
+    /// The caveats as PyPI writes them: `[3, user]` for the account; `[1, names]` for projects,
+    /// plus `[2, ids]` if the user has a role on all of them. The scope comes first, after the
+    /// expiry: `tokens` relies on that to read old rows.
     fn caveats(&self) -> Vec<String> {
         let expiry = self.expires_at.map(|at| Caveat::Expiration {
             expires_at: at.seconds(),
@@ -210,7 +209,7 @@ impl CreateToken {
             .collect()
     }
 
-    /// What it may be used for, for people.
+    /// What it may be used for, in words for people.
     fn scope_in_words(&self) -> String {
         match &self.scope {
             ScopeFacts::Account => "all projects of the account".to_owned(),
@@ -219,8 +218,8 @@ impl CreateToken {
         }
     }
 
-    /// Whether a second factor of the token's owner was proven for it, by the caller
-    /// within the permitted request or by a code.
+    /// Whether a second factor of the token's owner was proven for it, either by the caller within
+    /// the permitted request or by a code.
     fn is_made_with_second_factor(permit: &Permit<Self>) -> bool {
         let user = permit.target().account.id();
         let by_caller = permit.assurance().second_factor.is_some()
@@ -245,8 +244,8 @@ crate::areas::area! {
 }
 
 impl Tokens<'_> {
-    /// Proves a user's second factor by a TOTP code, which is thereby used up. Counted for
-    /// this place by itself: only the server's command line gets here.
+    /// Verifies and uses up a TOTP code as proof of the user's second factor. Has a counter of its
+    /// own: only the server's command line gets here.
     pub async fn prove_second_factor(
         self,
         name: &UserName,
@@ -280,7 +279,7 @@ impl Tokens<'_> {
         Ok(SecondFactorProof { user: user.id })
     }
 
-    /// Loads and checks what is needed to decide about a new token of this account.
+    /// Loads and checks what a decision about a new token of this account needs.
     pub async fn to_create(
         self,
         account: Account,
@@ -336,7 +335,7 @@ impl Tokens<'_> {
     }
 
     /// Ids of projects on which the user has a role, and of no others: an id in the token would
-    /// say to anybody that a project exists, also one of which nothing was published.
+    /// reveal that a project exists, even one without any release.
     async fn load_scope(
         self,
         user: UserId,
@@ -355,7 +354,7 @@ impl Tokens<'_> {
                     .map(|facts| facts.project.id),
             );
         }
-        // With one of several missing, a restriction by id would shut that one out for good.
+        // If one of several is missing, a restriction by id would shut that one out permanently.
         if ids.len() < names.len() {
             ids.clear();
         }
@@ -380,7 +379,7 @@ impl Tokens<'_> {
             &caveats,
         );
         if text.expose().len() > tokens::MAX_LENGTH / 2 {
-            // Half is left to what the holder adds offline.
+            // Half of the limit is reserved for what the holder adds offline.
             return Err(TokenError::InvalidScope);
         }
         let created = Detail::TokenCreated {
@@ -427,7 +426,7 @@ impl Tokens<'_> {
         Ok(CreatedToken { id, text })
     }
 
-    /// The token that would be revoked. One that is another user's does not exist.
+    /// The token that would be revoked. Another user's token is treated as unknown.
     pub async fn to_revoke(self, permit: &Permit<RevokeToken>) -> Result<ListedToken, TokenError> {
         let RevokeToken { account, token } = *permit.target();
         let found = self.storage().token(token).await?.filter(|found| {
@@ -440,7 +439,7 @@ impl Tokens<'_> {
             .ok_or(TokenError::UnknownToken)
     }
 
-    /// Revokes a token for good. One that is another user's does not exist.
+    /// Revokes a token permanently. Another user's token is treated as unknown.
     pub async fn revoke(self, permit: Permit<RevokeToken>) -> Result<(), TokenError> {
         let found = self.to_revoke(&permit).await?;
         let mut unit = permit.begin(self.storage()).await?;

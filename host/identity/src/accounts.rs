@@ -1,5 +1,4 @@
-//! Users, their passwords and their second factor; their addresses and their standing in
-//! modules of their own.
+//! Users, their passwords and their TOTP app. Addresses and standing have modules of their own.
 
 pub(crate) mod conversion;
 pub mod emails;
@@ -22,7 +21,7 @@ use crate::passwords::{Busy, NotHashed, UnsuitablePassword};
 use crate::totp::{EnrolledTotp, InvalidSecret};
 use crate::{Account, totp};
 
-/// Most email addresses of one user.
+/// Maximum number of email addresses of one user.
 pub const MAX_EMAILS: usize = model::limit::EMAILS.length();
 
 /// Create a user without a password.
@@ -36,7 +35,7 @@ pub struct CreateUser {
     pub staff: bool,
 }
 
-/// Set a user's password, whatever it was.
+/// Set a user's password, whatever the old one was.
 #[derive(Clone, Debug)]
 pub struct SetPassword {
     pub account: Account,
@@ -47,10 +46,10 @@ pub struct SetPassword {
 #[derive(Clone, Debug)]
 pub struct EnrollTotp {
     pub account: Account,
-    /// The secret in base32 that [`Accounts::propose_totp`] made and the person's app
-    /// holds; none to make one now.
+    /// The base32 secret that [`Accounts::propose_totp`] created and that the person's app holds;
+    /// none to create one now.
     pub secret: Option<Secret<String>>,
-    /// A code of that secret, to prove that the app holds it. It cannot be used again.
+    /// A code of that secret, as proof that the app holds it. It cannot be used again.
     pub code: Option<String>,
 }
 
@@ -161,7 +160,7 @@ impl Target for RemoveTotp {
 }
 
 crate::areas::area! {
-    /// Accounts: created, secured, disabled, deleted; what operators do to them.
+    /// Accounts: created, secured, disabled, deleted, and what operators do to them.
     Accounts
 }
 
@@ -174,7 +173,7 @@ impl Accounts<'_> {
         Ok(id)
     }
 
-    /// Creates a user within a unit; the event is for its commit.
+    /// Creates a user within a unit; the caller commits it with the returned event.
     pub(crate) async fn create_in<T>(
         self,
         unit: &mut UnitOfWork,
@@ -215,7 +214,7 @@ impl Accounts<'_> {
         Ok((id, permit.event(created).about(id)))
     }
 
-    /// Sets a user's password, and ends what the old one began.
+    /// Sets a user's password, and ends what the old one started.
     pub async fn set_password(self, permit: Permit<SetPassword>) -> Result<(), AccountError> {
         let target = permit.target();
         let user = self
@@ -240,7 +239,7 @@ impl Accounts<'_> {
             .passwords()
             .end_what_was_begun(&mut unit, user.id, None, None)
             .await?;
-        // Whoever had none, on the day the account was made, knows.
+        // A first password needs no mail: its user knows of it.
         if user.password_hash.is_some() {
             let words = [
                 mailbox.user_name(),
@@ -268,7 +267,7 @@ impl Accounts<'_> {
         totp::describe(&totp::generate_secret(), &self.config().totp_issuer, name)
     }
 
-    /// Enrolls TOTP. A code that is given must be right, and is thereby used up.
+    /// Enrolls TOTP. If a code is given, it must be right; it is used up.
     pub async fn enroll_totp(
         self,
         permit: Permit<EnrollTotp>,
@@ -279,7 +278,7 @@ impl Accounts<'_> {
             .user(target.account.id())
             .await?
             .ok_or(AccountError::UnknownUser)?;
-        // Taking up another app over an enrolled one would be removing a factor unnoticed.
+        // Replacing an enrolled app would be an unnoticed removal of a factor.
         if user.totp_secret.is_some() {
             return Err(AccountError::TotpEnrolled);
         }
@@ -329,7 +328,7 @@ impl Accounts<'_> {
 }
 
 impl Accounts<'_> {
-    /// Mails the user that a one-time password app came or went.
+    /// Mails the user that a one-time password app was added or removed.
     pub(crate) async fn tell_of_app<T>(
         self,
         unit: &mut UnitOfWork,
@@ -351,8 +350,7 @@ impl Accounts<'_> {
     }
 }
 
-/// The audit event of a permitted change to an account.
-/// Somebody who proved by a mailed link to be this user, for this request alone.
+/// The caller of a request that a mailed link proved to come from this user, and of no other.
 pub(crate) fn person(user: &UserRow, password_state: PasswordState) -> Caller {
     let assurance = Assurance {
         password_state,
@@ -367,13 +365,13 @@ pub(crate) fn person(user: &UserRow, password_state: PasswordState) -> Caller {
     }
 }
 
-/// Whether the account waits for the new password that its owner was mailed a link for: until
-/// then, nothing else lets anybody in.
+/// Whether the account waits for a new password, which its owner sets by a mailed link. Until then,
+/// nothing else lets anyone in.
 pub(crate) fn is_secured(user: &UserRow) -> bool {
     user.password_disabled == Some(PasswordDisabled::Secured)
 }
 
-/// Whether the user is one who can be let in: neither disabled nor deleted.
+/// Whether the user can be let in: neither disabled nor deleted.
 pub(crate) fn is_there(user: &UserRow) -> bool {
     user.disabled_at.is_none() && user.deleted_at.is_none()
 }

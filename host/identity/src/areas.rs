@@ -1,9 +1,9 @@
-//! What a handle to an area of this crate is.
+//! Handles to the areas of this crate.
 //!
 //! Each area of [`Identity`](crate::Identity) is a borrowed handle with the use cases of one noun:
-//! `identity.sessions().list(permit)`. It is declared with [`area!`] in the file of its noun, and
-//! reached by the accessor in `lib.rs`, which is the list of them. Files beside that one may add
-//! to an area, and an area asks another one by its accessor.
+//! `identity.sessions().list(permit)`. [`area!`] declares it in the file of its noun, and an
+//! accessor in `lib.rs` returns it; `lib.rs` lists them all. Other files may add to an area, and an
+//! area reaches another one by its accessor.
 
 /// Declares the handle of an area.
 macro_rules! area {

@@ -1,4 +1,4 @@
-//! From what was presented to a caller.
+//! From a presented credential to a caller.
 
 use gate::Refusal;
 use model::caveat::Reach;
@@ -17,10 +17,10 @@ use crate::{Identity, InvalidAuthorization, Presented, opaque, tokens};
 impl Identity {
     /// Turns what was presented into a caller, or refuses it.
     ///
-    /// Nothing presented is an anonymous caller, and so is a session that has ended. A token is verified and yields its user on
-    /// any route; its caveats are the gate's to check. A password is verified only where
-    /// the attempt's policy set could permit one, and refused unverified elsewhere: nobody
-    /// learns whether it is right, and nobody makes the server hash.
+    /// If nothing was presented or the session has ended, the caller is anonymous. A token is
+    /// verified and identifies its user on any route; the gate checks its caveats. A password is
+    /// verified only where the attempt's policy set could permit one, and refused unverified
+    /// elsewhere: no one learns whether it is right, and no one can make the server hash.
     pub async fn authenticate(
         &self,
         context: RequestContext<'_>,
@@ -42,8 +42,8 @@ impl Identity {
             Presented::Session(cookie) => {
                 return Ok(self.verify_session(&cookie, case.attempt.at).await?);
             }
-            // Counted after the look, not before: a valid token is accepted however many
-            // invalid ones come from the same address, and none can be guessed.
+            // Counted after the check, not before: a valid token is accepted however many invalid
+            // ones come from the same address, and tokens cannot be guessed.
             Presented::Token(text) => self.verify_token(&text).await.map_err(Stop::counted)?,
             Presented::Basic { user, password }
                 if case.may_permit(CredentialKind::BasicPassword) =>
@@ -61,10 +61,10 @@ impl Identity {
         Ok(case.admit(caller).await?)
     }
 
-    /// Looks once more at a credential that [`Identity::authenticate`] accepted when the
-    /// request began, for a request whose body took time to arrive: a token that was revoked
-    /// or restricted meanwhile is refused, and the caller's facts are those of now. Not
-    /// recorded anew unless it fails. `attempt` is the [renewed](Gate::renew) one.
+    /// Checks a credential again that [`Identity::authenticate`] accepted when the request began,
+    /// for a request whose body took time to arrive. A token that was revoked or restricted
+    /// meanwhile is refused, and the caller's facts are current. Records only failures. `attempt`
+    /// is the [renewed](Gate::renew) one.
     pub async fn authenticate_again(
         &self,
         context: RequestContext<'_>,
@@ -91,10 +91,9 @@ impl Identity {
         })
     }
 
-    /// Whether a credential that was accepted when the request began is of no more use: its token
-    /// was revoked, its session has ended, its password was replaced, its user is disabled. For
-    /// bodies that take their time; nothing is recorded, no password is hashed, and what cannot
-    /// be found out has not ended.
+    /// Whether a credential that was accepted when the request began is no longer valid: its token
+    /// was revoked, its session ended, its password was replaced, or its user was disabled. For
+    /// slow bodies: records nothing and hashes no password; false if it cannot be determined.
     pub async fn has_ended(&self, caller: &Caller, presented: &Presented) -> bool {
         let Some(user) = caller.user().map(|user| user.id) else {
             return false;
@@ -167,8 +166,8 @@ impl Identity {
             .is_some_and(|rest| rest.starts_with('-'))
     }
 
-    /// The caller of a session; one that has ended is nobody's, and no failure: browsers keep
-    /// cookies longer than we keep sessions.
+    /// The caller of a session. A session that has ended yields an anonymous caller and no failure:
+    /// browsers keep cookies longer than we keep sessions.
     pub(crate) async fn verify_session(
         &self,
         cookie: &Secret<String>,
@@ -198,7 +197,7 @@ impl Identity {
         })
     }
 
-    /// A token that does not exist takes the same work as one with a wrong signature.
+    /// An unknown token takes the same work as one with a wrong signature.
     pub(crate) async fn verify_token(&self, text: &Secret<String>) -> Result<Caller, Failure> {
         let read = tokens::read(&self.config().token_prefix, text.expose())
             .map_err(|_| Failure::token("unreadable-token", None))?;
@@ -213,7 +212,7 @@ impl Identity {
         let verified = read.verify(key);
         let TokenWithUser { token, user } =
             found.ok_or_else(|| Failure::token("unknown-token", None))?;
-        // Whose token it is counts only once the signature is right.
+        // The token's owner is used only once the signature is right.
         let verified = verified.map_err(|_| Failure::token("wrong-signature", None))?;
         if token.revoked_at.is_some() {
             return Err(Failure::token("revoked-token", Some(user.id)).with_token(token.id));
@@ -241,7 +240,7 @@ impl Identity {
         })
     }
 
-    /// The user of a password, and whether it is known from a breach.
+    /// The user of a password, and whether the password is known from a breach.
     async fn verify_password(
         &self,
         case: &UseCase<'_>,
@@ -249,7 +248,7 @@ impl Identity {
         password: Secret<String>,
     ) -> Result<Caller, Failure> {
         let credential = CredentialKind::BasicPassword;
-        // A password that is sent with every request has no place for a code.
+        // A password that is sent with every request leaves no place for a code.
         let proof = Proof {
             user_name,
             password: password.clone(),

@@ -1,6 +1,6 @@
-//! Whether a password is known from a breach, asked of a service that speaks the range
-//! protocol of Have I Been Pwned: five hex characters of the password's SHA-1 leave, never
-//! more, and padding hides from whoever watches the line how long the answer is.
+//! Checks whether a password is known from a breach, with a service that speaks the range protocol
+//! of Have I Been Pwned. Only five hex characters of the password's SHA-1 are sent, and padding
+//! hides the length of the answer from anyone who watches the connection.
 //!
 //! <https://haveibeenpwned.com/API/v3#SearchingPwnedPasswordsByRange>
 
@@ -23,25 +23,25 @@ use crate::refusals::Failure;
 use crate::request::UseCase;
 use range::{Fingerprint, Range};
 
-/// What happens to a login while the service cannot be asked.
+/// What happens to a login while the service is unavailable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unreachable {
-    /// The person is let in; the next login asks again.
+    /// The person is let in; the next login checks again.
     Allow,
-    /// The person is told to come back.
+    /// The person is asked to come back later.
     Refuse,
 }
 
-/// Whom to ask, and how.
+/// Which service to ask, and how.
 #[derive(Clone, Debug)]
 pub struct BreachConfig {
-    /// Address before `/range/…`, without a slash at its end; none to ask nobody.
+    /// Address before `/range/…`, without a trailing slash; none to disable the check.
     pub base_url: Option<String>,
-    /// Longest time for an answer.
+    /// Longest time to wait for an answer.
     pub timeout: Duration,
-    /// How long an answer is kept in memory.
+    /// How long an answer is cached in memory.
     pub keep: Duration,
-    /// What happens while nobody answers.
+    /// What happens while the service does not answer.
     pub unreachable: Unreachable,
 }
 
@@ -56,21 +56,21 @@ impl Default for BreachConfig {
     }
 }
 
-/// What a look for a password in known breaches came to.
+/// The result of looking for a password in known breaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BreachOutcome {
     /// It is in none.
     Clean,
     /// It is in one.
     Breached,
-    /// Nobody answered in time, or with what the protocol knows.
+    /// No answer came in time, or it did not follow the protocol.
     Unavailable,
-    /// The operators ask nobody.
+    /// The operators disabled the check.
     Off,
 }
 
 impl BreachOutcome {
-    /// As a decision knows it.
+    /// The state that a decision uses.
     pub fn state(self) -> PasswordState {
         match self {
             Self::Clean => PasswordState::Clean,
@@ -80,13 +80,12 @@ impl BreachOutcome {
     }
 }
 
-/// Most bytes of an answer; real ones have some 40 KB with their padding.
+/// Maximum size of an answer in bytes; real ones have about 40 KB with their padding.
 const MAX_ANSWER: usize = 512 * 1024;
-/// Most bytes of answers kept in memory.
+/// Maximum bytes of answers cached in memory.
 const MAX_KEPT: u64 = 16 * 1024 * 1024;
 
-/// The counter of what was asked. It is there from the start: an alert on something that does
-/// not exist yet never fires.
+/// The counter of checks. It exists from the start: an alert on a missing metric never fires.
 const CHECKS: &str = "portcullis_breach_checks_total";
 
 /// Why the service cannot be asked with this configuration.
@@ -98,7 +97,7 @@ pub(crate) enum InvalidBreachConfig {
     Client(reqwest::Error),
 }
 
-/// Why there is no answer. Never with the address that was asked: its end is of a password.
+/// Why there is no answer. Never with the requested address: its end comes from a password.
 #[derive(Debug, thiserror::Error)]
 enum NoAnswer {
     #[error("{0}")]
@@ -119,14 +118,14 @@ pub(crate) struct Breaches {
 struct Service {
     client: Client,
     base_url: String,
-    /// By prefix. One request at a time for each prefix; failures are not kept.
+    /// By prefix. One request at a time for each prefix; failures are not cached.
     answers: Cache<String, Arc<Range>>,
 }
 
-/// The beginning of every HTTP client of this program: says what it is, and follows no redirect.
-/// What it speaks TLS with is chosen here, since the libraries of this build bring none.
+/// The base of every HTTP client of this program: sends our user agent and follows no redirect.
+/// Chooses the TLS provider, since the libraries of this build bring none.
 pub fn http_client() -> ClientBuilder {
-    // Another one that was chosen before is as good.
+    // Fails if one was already installed, which is just as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     Client::builder()
         .user_agent(concat!("portcullis/", env!("CARGO_PKG_VERSION")))
@@ -172,8 +171,8 @@ impl Breaches {
         })
     }
 
-    /// Both in the form that is compared and as it was typed, where they differ: what is in
-    /// collections was typed into sites that have no such form.
+    /// Looks for the normalized form and, if it differs, for the text as typed: the passwords in
+    /// breach collections were typed into sites that do not normalize.
     async fn look_for(&self, password: &Secret<String>) -> BreachOutcome {
         let form = normalized(password);
         let outcome = self.look_for_text(&form).await;
@@ -237,14 +236,14 @@ impl Service {
 }
 
 impl Passwords<'_> {
-    /// Looks for a password in known breaches. Only for one that was proven, or that is about
-    /// to be set.
+    /// Looks for a password in known breaches. Only for a password that was proven or is about to
+    /// be set.
     pub async fn breach_state(self, password: &Secret<String>) -> BreachOutcome {
         self.identity.inner.breaches.look_for(password).await
     }
 
-    /// The same for a decision. That nobody could be asked is recorded, with the user it was
-    /// about, and refused where the operators want that.
+    /// The same for a decision. If the service is unavailable, that is recorded with the user, and
+    /// refused if the operators chose so.
     pub(crate) async fn password_state(
         self,
         case: &UseCase<'_>,
@@ -261,7 +260,7 @@ impl Passwords<'_> {
         if outcome != BreachOutcome::Unavailable {
             return Ok(outcome.state());
         }
-        // Nobody fills the log with it, neither strangers who register nor somebody with a password.
+        // Rate-limited, so neither strangers nor somebody with a password can fill the log.
         let recorder = gate.recorder();
         let is_recorded = match user {
             Some(user) => {

@@ -11,11 +11,11 @@ use crate::accounts::notices::{at, device, enqueue, remote_address};
 use crate::own::of_account;
 use crate::{Account, AccountError, AccountView};
 
-/// Delete an account. Its name is never free again.
+/// Delete an account. Its name is never available again.
 #[derive(Clone, Debug)]
 pub struct DeleteAccount {
     pub account: Account,
-    /// Why, where it is not the user who does it.
+    /// Why, if somebody other than the user does it.
     pub reason: Option<String>,
 }
 
@@ -30,14 +30,14 @@ of_account! {
 }
 
 impl Accounts<'_> {
-    /// What keeps an account from being deleted: the projects that it alone owns, by
-    /// normalized name.
+    /// The projects that only this account owns, by normalized name. They keep it from being
+    /// deleted.
     pub async fn sole_owner_of(self, view: AccountView) -> Result<Vec<String>, StorageError> {
         self.storage().sole_owner_of(view.user()).await
     }
 
-    /// Deletes an account: what it proves itself with goes, its name stays behind. Every
-    /// verified address is told.
+    /// Deletes an account: its credentials are removed, and its name stays reserved. Every verified
+    /// address gets a mail.
     pub async fn delete(self, permit: Permit<DeleteAccount>) -> Result<(), AccountError> {
         let DeleteAccount {
             account,
@@ -60,7 +60,7 @@ impl Accounts<'_> {
         match unit.delete_user(user, permit.at()).await {
             Ok(true) => {}
             Ok(false) => return Err(AccountError::UnknownUser),
-            // Asked after the write, whose answer is the one that counts.
+            // Loaded after the write, which is what decides.
             Err(error) if error.conflict() == Some(Conflict::SoleOwner) => {
                 drop(unit);
                 return Err(AccountError::SoleOwner(

@@ -1,11 +1,10 @@
-//! Browsers that a user has logged in from, command lines that proved their user in a call, and
-//! the confirmation of new ones by mail.
+//! Browsers that a user has logged in from, command lines from which a user sent password and code
+//! in a call, and the confirmation of new ones by mail.
 //!
-//! Who knows a password and reads a code over a shoulder, or has both typed into a copy of
-//! the login page, does not have the device: a login with a code from a browser that was never
-//! seen, and a call with password and code from a command line that was never seen, wait until
-//! their owner opened the mail about it. A security key or passkey is bound to this registry's
-//! address and needs no such thing.
+//! Somebody who knows a password and reads a code over a shoulder, or gets both through a copy of
+//! the login page, does not have the device. So a login with a code from an unknown browser, and a
+//! call with password and code from an unknown command line, wait until the owner opens the link in
+//! a mail. A security key or passkey is bound to this registry's address and does not need this.
 
 mod again;
 
@@ -32,15 +31,15 @@ use crate::refusals::Failure;
 use crate::request::{Concerning, Ending, RequestContext, Stop, UseCase};
 use crate::{Account, limits, opaque};
 
-/// How long they count.
+/// How long the links are valid.
 const LINK_LIFETIME_MS: i64 = 6 * 3600 * 1000;
-/// The same for people.
+/// The same in words for people.
 pub const LINK_LIFETIME: &str = "6 hours";
 
-/// Longest name of a machine that is kept, in characters: what a person recognises it by.
+/// Maximum length of a stored machine name, in characters: enough for a person to recognise it.
 const MAX_HOST: usize = 32;
 
-/// A browser or command line that waits to be confirmed, as the mailed page shows it.
+/// A browser or command line that waits for confirmation, as the mailed page shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceInWords {
     pub user: UserName,
@@ -66,17 +65,17 @@ pub struct ForgetDevice {
 }
 
 impl ForgetDevice {
-    /// `mark` is what the list calls it; none for a text that marks nothing.
+    /// `mark` is its identifier in the list; none for a text that is no identifier.
     pub fn new(account: Account, mark: &str) -> Option<Self> {
         let device = HEXLOWER.decode(mark.as_bytes()).ok()?.try_into().ok()?;
         Some(Self { account, device })
     }
 }
 
-/// A device that is known to be its user's, as they see it.
+/// A known device, as its user sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListedDevice {
-    /// What to call it where it is to be forgotten: the hash of its secret, which is no secret.
+    /// Identifies the device when its user forgets it: the hash of its secret, which is not secret.
     pub mark: String,
     pub kind: DeviceKind,
     /// In words.
@@ -85,29 +84,29 @@ pub struct ListedDevice {
     pub last_used_at: Timestamp,
     /// Where it was last used.
     pub remote_address: String,
-    /// Whether it is the one that asks.
+    /// Whether it is the device that sent this request.
     pub current: bool,
 }
 
 /// The browser of a login, or the command line of a call.
 pub(crate) struct Device {
     kind: DeviceKind,
-    /// What it is known by: its secret, or a fresh one.
+    /// Its secret, or a fresh one.
     pub(crate) secret: Secret<String>,
     pub(crate) hash: SecretHash,
-    /// None when the user never came from it.
+    /// None if the user never used it before.
     seen: Option<DeviceRow>,
 }
 
 impl Device {
-    /// Whether it is known to be the user's.
+    /// Whether the user has confirmed it.
     pub(crate) fn is_confirmed(&self) -> bool {
         self.seen
             .as_ref()
             .is_some_and(|seen| seen.confirmed_at.is_some())
     }
 
-    /// What a stranger has not, if this is it.
+    /// Proof that this is no stranger, if the device is known.
     pub(crate) fn known(&self) -> Option<Known> {
         self.is_confirmed().then_some(Known::Device(self.hash))
     }
@@ -117,7 +116,7 @@ impl Device {
 #[derive(Debug)]
 pub struct NotProven {
     pub refusal: Refusal,
-    /// What the command line sends along from now on, where all but that was right.
+    /// What the command line sends from now on, if everything else was right.
     pub device: Option<Secret<String>>,
 }
 
@@ -136,16 +135,16 @@ impl Ending for NotProven {
     }
 }
 
-/// Whether a mail may ask about a browser.
+/// Whether a mail may be sent about a browser.
 pub(crate) enum MayAsk {
     Yes(Taken),
-    /// One about this very browser was sent a while ago.
+    /// A mail about this very browser was sent recently.
     MailedBefore,
-    /// None was sent about this browser, and none is now.
+    /// No mail was sent about this browser, and none may be sent now.
     TooMany(TooMany),
 }
 
-/// What a mailed link is about.
+/// The data of a mailed link.
 #[derive(Serialize, Deserialize)]
 struct LinkData {
     /// Hash of the device's secret, in base64url.
@@ -154,15 +153,15 @@ struct LinkData {
     user_agent: String,
 }
 
-/// What a machine calls itself, if that is one plain word: it is shown to its owner, and only
-/// once they have confirmed it.
+/// The machine's own name, if it is a single plain word: its owner sees it, and only after
+/// confirming the device.
 pub(crate) fn host_of(text: &str) -> Option<&str> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     ((1..=MAX_HOST).contains(&text.len()) && text.bytes().all(is_plain)).then_some(text)
 }
 
-/// A device in words. The machine's own name is left to the list of those that were confirmed:
-/// whoever sends it does not write to the owner of an account.
+/// A device in words. Only the list of confirmed devices shows the machine's own name: somebody who
+/// sends a name must not be able to write to the owner of an account.
 fn in_words(kind: DeviceKind, user_agent: &str) -> String {
     match kind {
         DeviceKind::Browser => device_in_words(user_agent),
@@ -179,8 +178,8 @@ struct ConfirmDevice {
     link: SecretHash,
 }
 
-/// What is proven is what a link that verifies an address proves: that the mail arrived. No
-/// session comes of it.
+/// The link proves the same as a link that verifies an address: that the mail arrived. It starts no
+/// session.
 impl Target for ConfirmDevice {
     fn facts(&self) -> TargetFacts<'_> {
         TargetFacts::of(Action::EmailVerify)
@@ -200,14 +199,14 @@ impl Target for ForgetDevice {
 }
 
 crate::areas::area! {
-    /// Browsers and command lines that are known to be a user's, and the mails that make them so.
+    /// The known browsers and command lines of a user, and the mails that confirm them.
     Devices
 }
 
 impl Devices<'_> {
-    /// The browser of a login, or the command line of a call. Its secret counts only where the
-    /// user came from it before, and for a device of its kind: nobody can put one into somebody
-    /// else's browser or file and have it confirmed.
+    /// The browser of a login, or the command line of a call. Its secret works only if the user has
+    /// used it before, and for a device of its kind: no one can plant a secret in another person's
+    /// browser or file and have it confirmed.
     pub(crate) async fn device_of(
         self,
         user: UserId,
@@ -235,9 +234,8 @@ impl Devices<'_> {
         })
     }
 
-    /// Whether the user must confirm the device before a code counts there. Whoever has
-    /// no verified address cannot be asked, and is known to the operators alone: they
-    /// enrolled the second factor.
+    /// Whether the user must confirm the device before a code works there. A user without a
+    /// verified address cannot be asked; only operators can enroll a second factor for them.
     pub(crate) async fn must_be_confirmed(
         self,
         user: &UserRow,
@@ -246,8 +244,8 @@ impl Devices<'_> {
         Ok(!device.is_confirmed() && self.identity.mailbox(user).await?.primary().is_some())
     }
 
-    /// Whether a mail may ask about this browser. Counted by itself for each browser, and for
-    /// each address that somebody asks from: what others do elsewhere does not use it up.
+    /// Whether a mail may be sent about this browser. Counted separately for each browser and for
+    /// each requesting address, so requests elsewhere do not use it up.
     pub(crate) async fn may_ask(
         self,
         attempt: &Attempt,
@@ -277,8 +275,8 @@ impl Devices<'_> {
         }
     }
 
-    /// Refuses password and code, which were right, from a command line that is not known to be
-    /// the user's, and mails the link that makes it known, where it may. The code is not used up.
+    /// Refuses password and code, which were right, from an unknown command line, and mails the
+    /// link that confirms it, if a mail may be sent. The code is not used up.
     pub(crate) async fn refuse_command_line(
         self,
         case: &UseCase<'_>,
@@ -297,7 +295,7 @@ impl Devices<'_> {
         })
     }
 
-    /// The refusal of a command line that was asked about.
+    /// The refusal for a command line that a mail was sent about.
     async fn ask_about_command_line(
         self,
         case: &UseCase<'_>,
@@ -317,7 +315,7 @@ impl Devices<'_> {
         self.mail_or_give_back(case.attempt, user, device, host, counted)
             .await
             .of(user.id)?;
-        // The event about the device says it all to the user; this is the decision's record.
+        // The device event already informs the user; this one records the decision.
         let Failure { kind, reason, .. } = Failure::device_unknown(false, user.id);
         let nobody = Caller {
             credential: CredentialKind::Session,
@@ -332,7 +330,7 @@ impl Devices<'_> {
             .await)
     }
 
-    /// Mails the link that confirms the device, which is counted already.
+    /// Mails the link that confirms the device, which is already counted.
     async fn mail_or_give_back(
         self,
         attempt: &Attempt,
@@ -343,7 +341,7 @@ impl Devices<'_> {
     ) -> Result<(), StorageError> {
         let asked = self.ask_to_confirm(attempt, user, device, host, true).await;
         if asked.is_err() {
-            // No mail, so none counts.
+            // No mail was sent, so none is counted.
             if let Err(error) = counted.give_back(self.storage()).await {
                 tracing::warn!(%error, "a mail that was not sent stays counted");
             }
@@ -351,7 +349,7 @@ impl Devices<'_> {
         asked
     }
 
-    /// Mails the link that confirms the device, where it may.
+    /// Mails the link that confirms the device, if a mail may be sent.
     pub(crate) async fn ask_to_confirm(
         self,
         attempt: &Attempt,
@@ -362,7 +360,7 @@ impl Devices<'_> {
     ) -> Result<(), StorageError> {
         let mailbox = self.identity.mailbox(user).await?;
         let (remote_address, at) = (attempt.remote_address.to_string(), attempt.at);
-        // Nobody in particular: whether it is the user is what is asked.
+        // An anonymous caller: whether this is the user is still open.
         let actor = Actor::Caller {
             user: None,
             token: None,
@@ -438,8 +436,7 @@ impl Devices<'_> {
         Ok(())
     }
 
-    /// Which device a mailed link would confirm; none when the link does not count.
-    /// Changes nothing.
+    /// The device that a mailed link would confirm; none if the link is not valid. Changes nothing.
     pub async fn device_to_confirm(
         self,
         link: &str,
@@ -470,7 +467,7 @@ impl Devices<'_> {
         }))
     }
 
-    /// Confirms the device that the mailed link is about; false when the link is not valid.
+    /// Confirms the device of the mailed link; false if the link is not valid.
     pub async fn confirm(self, context: RequestContext<'_>, link: &str) -> Result<bool, Refusal> {
         let case = self
             .identity
@@ -543,7 +540,7 @@ impl Devices<'_> {
         Ok(true)
     }
 
-    /// The devices that are known to be a user's. `cookie` is that of the browser that asks.
+    /// The known devices of a user. `cookie` is that of the requesting browser.
     pub async fn list(
         self,
         permit: Permit<ListDevices>,
@@ -574,8 +571,8 @@ impl Devices<'_> {
             .collect())
     }
 
-    /// Makes a device unknown again; whether it was known. One that is another user's does not
-    /// exist.
+    /// Makes a device unknown again; returns whether it was known. Another user's device is treated
+    /// as unknown.
     pub async fn forget(self, permit: Permit<ForgetDevice>) -> Result<bool, StorageError> {
         let ForgetDevice { account, device } = *permit.target();
         let user = account.id();
@@ -594,7 +591,7 @@ impl Devices<'_> {
         Ok(true)
     }
 
-    /// Whose browser a link is about; none for a user who is disabled by now.
+    /// The user and browser of a link; none for a user who is disabled by now.
     async fn read_link(
         self,
         row: &LinkRow,

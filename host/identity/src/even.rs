@@ -1,4 +1,4 @@
-//! Answers that take the same time whatever was found, where the answer is the same, too.
+//! Answers that take the same time whatever was found, for cases where the answer is the same.
 
 use std::time::Duration;
 
@@ -7,9 +7,9 @@ use tokio::time::{Instant, sleep_until};
 use crate::Identity;
 
 impl Identity {
-    /// Waits after the work until the next full step since its beginning. The work is the same
-    /// for known and unknown accounts as far as that can be had; a row with a user has some
-    /// bytes more than one without, which somebody patient could measure.
+    /// Runs the work, then waits for the next full step since its start. The work is as similar as
+    /// possible for known and unknown accounts; a row with a user has a few more bytes than one
+    /// without, which a patient attacker could measure.
     pub(crate) async fn answer_evenly<T>(&self, work: impl Future<Output = T>) -> T {
         let begun = Instant::now();
         let done = work.await;

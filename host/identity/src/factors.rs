@@ -1,13 +1,13 @@
 //! Second factors of people: TOTP, security keys and passkeys, recovery codes.
 //!
-//! How to read it: [`keys`] enrolls, renames and lists keys, [`challenges`] asks browsers for
-//! them and verifies what they answer, `ceremonies` is the little of WebAuthn that is ours
-//! (the rest is webauthn-rs), [`recovery_codes`] and [`apps`] are the other two kinds, and
-//! [`removal`] is the rule about a last factor.
+//! How to read it: [`keys`] enrolls, renames and lists keys, [`challenges`] asks browsers for them
+//! and verifies the answers, `ceremonies` is the part of WebAuthn that is ours (webauthn-rs does
+//! the rest), [`recovery_codes`] and [`apps`] are the other two kinds, and [`removal`] has the rule
+//! about the last factor.
 //!
-//! Invariants: what a browser is asked can be answered once, by the session or the login it
-//! was asked in, for the purpose it was asked for. A factor counts once one recovery code was
-//! used, so nobody is locked out by the loss of one device.
+//! Invariants: a challenge can be answered once, by the session or the login it was created in, and
+//! for the purpose it was created for. A user enrolls a factor only after using one recovery code,
+//! so the loss of one device locks no one out.
 
 pub mod keys;
 pub mod challenges;
@@ -79,7 +79,7 @@ pub enum FactorError {
 /// The second factors of a user.
 #[derive(Clone, Debug)]
 pub struct FactorsOverview {
-    /// Since when a one-time password app is set up.
+    /// When the one-time password app was set up.
     pub totp: Option<Timestamp>,
     /// Oldest first.
     pub keys: Vec<ListedKey>,
@@ -100,7 +100,7 @@ impl Target for OpenEnrollment {
     }
 }
 
-/// What somebody has to prove themselves with.
+/// The factors that a user can prove their identity with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Provable {
     /// Whether a one-time password app is set up.
@@ -114,10 +114,10 @@ pub struct Provable {
 /// The recovery codes of a user.
 pub use storage::recovery_codes::RecoveryCodes as RecoveryOverview;
 
-/// What a one-time password app is called in mails.
+/// The name of a one-time password app in mails.
 pub(crate) const APP: &str = "one-time password app";
 
-/// What a key is called in mails.
+/// The name of a key in mails.
 fn words(kind: KeyKind) -> &'static str {
     match kind {
         KeyKind::SecurityKey => "security key",
@@ -136,9 +136,9 @@ impl Factors<'_> {
         self.overview_of(view.user()).await
     }
 
-    /// What the owner of an account can prove themselves with, for the page that asks for that.
-    /// Asked for in the middle of something that was refused, so no permit goes before it; it
-    /// says no more than the page that asks for the second step of a login.
+    /// What the owner of an account can prove their identity with, for the page that asks for a
+    /// proof. That page interrupts a refused request, so there is no permit yet; it reveals no more
+    /// than the page for the second step of a login.
     pub async fn provable_by(self, account: Account) -> Result<Provable, StorageError> {
         let overview = self.overview_of(account.id()).await?;
         Ok(Provable {
@@ -172,7 +172,7 @@ impl Factors<'_> {
         })
     }
 
-    /// A user who can be reached, so that nothing about their factors changes unnoticed.
+    /// A user with a verified address, so that no change of their factors goes unnoticed.
     async fn user_with_verified_email(self, user: UserId) -> Result<UserRow, FactorError> {
         let user = self
             .storage()
@@ -187,8 +187,8 @@ impl Factors<'_> {
         }
     }
 
-    /// A user who has what a factor needs: without recovery codes at hand, a lost device is a
-    /// lost account.
+    /// A user who may enroll a factor: without recovery codes at hand, losing a device means losing
+    /// the account.
     async fn user_who_may_enroll(self, user: UserId) -> Result<UserRow, FactorError> {
         let user = self.user_with_verified_email(user).await?;
         if user.recovery_confirmed_at.is_some() {
@@ -198,7 +198,7 @@ impl Factors<'_> {
         }
     }
 
-    /// Counts what is proposed within a session: like every challenge, it is a row.
+    /// Counts a proposal within a session: like every challenge, it is a row.
     async fn count_proposal(self, session: SessionId) -> Result<(), FactorError> {
         match limits::take(
             self.storage(),
@@ -214,8 +214,8 @@ impl Factors<'_> {
         }
     }
 
-    /// Records that a factor was not proven in a session, so that its owner reads of it. As many
-    /// as the limits of attempts let through.
+    /// Records a wrong factor in a session, so that its owner sees it. The limits of attempts bound
+    /// the number of records.
     async fn record_wrong<T>(
         self,
         permit: &Permit<T>,
@@ -236,7 +236,7 @@ impl Factors<'_> {
             .await
     }
 
-    /// Counts an attempt within a session, or of the command line. Who has to wait is on record.
+    /// Counts an attempt within a session, or on the command line. Records a user who has to wait.
     async fn take_attempts<T>(
         self,
         permit: &Permit<T>,

@@ -1,4 +1,4 @@
-//! What happened to an account, in plain words, for the one whose it is.
+//! What happened to an account, in plain words, for its owner.
 
 mod acts;
 mod device;
@@ -19,7 +19,7 @@ pub use device::device_in_words;
 use acts::{REACH, acts, is_told_by_others};
 use sentences::{Names, Told, told};
 
-/// Most entries of one page.
+/// Maximum number of entries on one page.
 pub const MAX_ENTRIES: u32 = 500;
 /// Read what happened to a user's account.
 #[derive(Clone, Copy, Debug)]
@@ -31,11 +31,11 @@ pub struct ReadHistory {
 #[derive(Clone, Debug, PartialEq)]
 pub struct History {
     pub entries: Vec<HistoryEntry>,
-    /// What the next page begins before; none when this is the last one.
+    /// The `before` of the next page; none if this is the last one.
     pub next: Option<i64>,
 }
 
-/// One act: what happened, told once.
+/// One act: something that happened, shown once.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HistoryEntry {
     pub sequence: i64,
@@ -46,30 +46,30 @@ pub struct HistoryEntry {
     pub by: DoneBy,
     /// Where it came from, if it came over the network and not from another user.
     pub remote_address: Option<String>,
-    /// The browser or program in words, likewise.
+    /// The browser or program in words, under the same condition.
     pub device: Option<String>,
     /// What happened, for programs: the text of its [`model::audit::EventKind`].
     pub kind: &'static str,
-    /// The kinds of all that the sentence tells of, this one among them.
+    /// The kinds of all events that the sentence covers, including this one.
     pub kinds: Vec<&'static str>,
-    /// Whether the person should look twice.
+    /// Whether the person should take a closer look.
     pub alarming: bool,
-    /// More, for the export. Empty where another user's doing is not this one's to read.
+    /// Details for the export. Empty if another user did it and the reader may not see them.
     pub detail: serde_json::Value,
 }
 
-/// Who did what a person's history tells of.
+/// Who caused an entry in a person's history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DoneBy {
-    /// The person, or somebody who passed for them or tried to.
+    /// The person, or somebody who used or tried to use their credentials.
     Person,
-    /// Another user, who may.
+    /// Another user, who is permitted to.
     AnotherUser,
     /// A trusted publisher of a project.
     Publisher,
     /// An operator on the server's command line.
     Operator,
-    /// The registry by itself.
+    /// The registry itself.
     Registry,
 }
 
@@ -85,8 +85,8 @@ crate::areas::area! {
 }
 
 impl Histories<'_> {
-    /// A page of a user's history, told by acts: `limit` at most ([`MAX_ENTRIES`] if that is
-    /// more), older than `before`. A page may have fewer than asked for and still have a next.
+    /// A page of a user's history, grouped by acts: at most `limit` entries (or [`MAX_ENTRIES`]),
+    /// older than `before`. A page may have fewer than requested and still have a next one.
     pub async fn of(
         self,
         permit: Permit<ReadHistory>,
@@ -95,8 +95,8 @@ impl Histories<'_> {
     ) -> Result<History, StorageError> {
         let user = permit.target().account.id();
         let limit = limit.clamp(1, MAX_ENTRIES) as usize;
-        // What is newer, but near, tells whose act the first events of this page are; what is
-        // older, but near, belongs to the acts of its last ones.
+        // Nearby newer events show which act the first events of this page belong to; nearby older
+        // ones belong to the acts of its last events.
         let wanted = u32::try_from(limit as i64 + 2 * REACH).unwrap_or(u32::MAX);
         let rows = self
             .events_of(
@@ -106,7 +106,7 @@ impl Histories<'_> {
             )
             .await?;
         let names = self.names_in(user, &rows).await?;
-        // Acts from here on are read as a whole; none when that are all.
+        // Acts from here on are complete; none if there are no more events.
         let known_to = rows
             .get(wanted as usize - 1)
             .map(|last| last.sequence.saturating_add(REACH));
@@ -133,8 +133,8 @@ impl Histories<'_> {
         })
     }
 
-    /// The same, event by event, with the detail of each: what [`Self::history`] tells as one
-    /// act may be several.
+    /// The same, event by event, with the details of each: one act of [`Self::history`] may cover
+    /// several.
     pub async fn events(
         self,
         permit: Permit<ReadHistory>,
@@ -177,7 +177,7 @@ impl Histories<'_> {
             .await
     }
 
-    /// What the tokens and projects of some events are called.
+    /// The names of the tokens and projects in these events.
     async fn names_in(self, user: UserId, rows: &[AuditRow]) -> Result<Names, StorageError> {
         let mut names = Names {
             tokens: HashMap::new(),
@@ -211,7 +211,7 @@ impl Histories<'_> {
     }
 }
 
-/// What is told of the events of one act, the newest first.
+/// The entry for the events of one act, the newest first.
 fn entry(user: UserId, rows: &[AuditRow], names: &Names) -> Option<HistoryEntry> {
     let telling: Vec<(&AuditRow, Told)> = rows
         .iter()
@@ -227,7 +227,7 @@ fn entry(user: UserId, rows: &[AuditRow], names: &Names) -> Option<HistoryEntry>
     let (main, _) = telling.first()?;
     let alarming = telling.iter().any(|(_, told)| told.alarming);
     let mut sentences: Vec<&str> = Vec::new();
-    // In the order in which it happened.
+    // In chronological order.
     for (_, told) in telling.iter().rev() {
         if !sentences.contains(&told.sentence.as_str()) {
             sentences.push(&told.sentence);
@@ -242,7 +242,7 @@ fn entry(user: UserId, rows: &[AuditRow], names: &Names) -> Option<HistoryEntry>
         user: about,
         ..
     } = &main.event;
-    // Where somebody else was when they did it is theirs.
+    // Another user's address and device are private.
     let (by, remote_address, device) = match actor {
         Actor::Caller {
             user: by,

@@ -10,7 +10,7 @@ use crate::opaque;
 
 /// How long a link is valid: people are on holiday.
 const LINK_MS: i64 = 7 * 24 * 3600 * 1000;
-/// The same for people.
+/// The same in words for people.
 pub const LINK_LIFETIME: &str = "7 days";
 
 /// Create a user, and mail them a link to choose a password.
@@ -21,8 +21,8 @@ pub struct InviteUser {
 }
 
 impl InviteUser {
-    /// The address is the operator's word: it counts as verified, and only who reads its mail can
-    /// choose the password.
+    /// The operator vouches for the address: it is verified, and only someone who reads its mail
+    /// can choose the password.
     pub fn new(name: model::UserName, address: String, staff: bool) -> Self {
         Self {
             user: CreateUser {
@@ -43,7 +43,7 @@ impl Target for InviteUser {
 }
 
 impl Accounts<'_> {
-    /// Creates the user and mails the link, or neither.
+    /// Creates the user and mails the link, or does neither.
     pub async fn invite(self, permit: Permit<InviteUser>) -> Result<UserId, AccountError> {
         let InviteUser { user, address } = permit.target();
         let mut unit = permit.begin(self.storage()).await?;

@@ -1,35 +1,35 @@
-//! Who asks, and how surely: from the `Authorization` header to a [`model::Caller`], and
-//! the use cases that change accounts, passwords, second factors and API tokens.
+//! Who the caller is and how well that is proven: from the `Authorization` header to a
+//! [`model::Caller`]; and the use cases that change accounts, passwords, second factors and API
+//! tokens.
 //!
 //! How to read this crate: [`presented`] parses the header once, or takes the session cookie;
-//! [`Identity::authenticate`] turns what was presented into a caller, on any route, without
-//! asking what the route is for: refusing a token there is the policies' business. A read goes
-//! on without a credential that is not accepted (`readers`).
-//! [`login`] makes a [session](sessions) of a password and a second factor, or of a passkey;
-//! [`step_up`] proves one of them again; [`devices`] asks by mail about a device that was never
-//! seen. [`Proofs::prove_person`] proves password and second factor within one call, without
-//! a session. [`factors`] enrolls second factors and verifies them. [`tokens`] is the macaroon
-//! format and its arithmetic, [`passwords`] and [`totp`] the same for what people type.
-//! [`accounts`], [`registration`], [`recovery`], [`account_tokens`] and their neighbours are
-//! the use cases. [`history`] shows people what happened to their account, [`secure`] is what
-//! they do when it was not them.
+//! [`Identity::authenticate`] turns the credential into a caller, on any route, without asking what
+//! the route is for: refusing a token there is up to the policies. A read continues without a
+//! credential that is not accepted (`readers`). [`login`] creates a [session](sessions) from a
+//! password and a second factor, or from a passkey; [`step_up`] verifies one of them again;
+//! [`devices`] asks by mail about an unknown device. [`Proofs::prove_person`] verifies password and
+//! second factor within one call, without a session. [`factors`] enrolls second factors and
+//! verifies them. [`tokens`] is the macaroon format and its arithmetic; [`passwords`] and [`totp`]
+//! are the same for what people type. [`accounts`], [`registration`], [`recovery`],
+//! [`account_tokens`] and their neighbours are the use cases. [`history`] shows people what
+//! happened to their account; [`secure`] is for the case that someone else did it.
 //!
-//! The use cases are grouped into areas: `identity.sessions()`, `identity.factors()` and so on,
-//! see `areas`. One whose decision can be made before it begins takes a [`gate::Permit`] of a
-//! target defined in its file, so that pages and the command line run the same code. One that has
-//! to look at a credential or a mailed link first takes a [`RequestContext`], lets the gate decide
-//! in its midst, and refuses by one way, see `request`.
+//! The use cases are grouped into areas: `identity.sessions()`, `identity.factors()` and so on, see
+//! `areas`. If the decision can be made before it begins, a use case takes a [`gate::Permit`] of a
+//! target defined in its file, so that pages and the command line run the same code. If it must
+//! first check a credential or a mailed link, it takes a [`RequestContext`], lets the gate decide
+//! halfway, and refuses in one way, see `request`.
 //!
-//! To add a use case: its target and its function in the file of its noun, in the area of that
-//! noun; a new noun declares an area and gets an accessor below.
+//! To add a use case: put its target and its function into the file of its noun, in the area of
+//! that noun; a new noun declares an area and gets an accessor below.
 //!
-//! A target of an account names it by an [`Account`], made from the caller; what a page shows of
-//! an account is read with an [`AccountView`], made from a permit.
+//! A target identifies an account by an [`Account`], which is built from the caller; a page reads
+//! an account's data with an [`AccountView`], which is built from a permit.
 //!
-//! Invariants: no secret is ever in an audit event, an error or a log line. A password is
-//! verified only where the attempt's policy set could permit one, and never for a read; a TOTP code is
-//! accepted once, whichever way it is sent. What a browser or a mail carries is stored as a
-//! hash ([`opaque`]) and is made here, never taken over from a client.
+//! Invariants: no secret is ever in an audit event, an error or a log line. A password is verified
+//! only where the attempt's policy set could permit one, and never for a read; a TOTP code is
+//! accepted once, whichever way it is sent. Secrets in a browser or a mail are created here, never
+//! taken over from a client, and stored as a hash ([`opaque`]).
 
 mod areas;
 pub mod presented;
@@ -64,7 +64,7 @@ mod even;
 mod request;
 mod refusals;
 
-/// How long mailed links count, as mails and pages say it.
+/// How long mailed links are valid, as mails and pages say it.
 pub mod lifetimes {
     pub use crate::accounts::emails::LINK_LIFETIME as EMAIL_LINK;
     pub use crate::devices::LINK_LIFETIME as DEVICE_LINK;
@@ -124,32 +124,32 @@ pub use step_up::{OpenStepUp, StepUp, StepUps};
 pub use storage::Secret;
 pub use totp::EnrolledTotp;
 
-/// What an operator can choose about identity.
+/// The operator's choices about identity.
 #[derive(Clone, Debug)]
 pub struct IdentityConfig {
-    /// What tokens start with, before the `-`: `pypi` unless secret scanners shall tell
-    /// this registry's tokens from PyPI's. ASCII letters, digits and `_`, 1 to 32.
+    /// Prefix of tokens, before the `-`: `pypi`, unless secret scanners should distinguish this
+    /// registry's tokens from PyPI's. ASCII letters, digits and `_`, 1 to 32.
     pub token_prefix: String,
     /// The registry's host name; written into tokens as the macaroon's location.
     pub token_location: String,
-    /// The name that authenticator apps show beside the code.
+    /// The name that authenticator apps show next to the code.
     pub totp_issuer: String,
     /// How costly passwords are to guess.
     pub password_hashing: PasswordHashing,
-    /// How often somebody may fail.
+    /// How often a caller may fail.
     pub limits: Limits,
-    /// The registry's address as browsers see it, without a slash at its end: links in mails
-    /// begin with it, and WebAuthn is bound to it.
+    /// The registry's address as browsers see it, without a trailing slash: links in mails start
+    /// with it, and WebAuthn is bound to it.
     pub public_url: String,
-    /// How long a session lasts without being used.
+    /// How long an unused session lasts.
     pub session_idle: Duration,
-    /// How long a session lasts at most.
+    /// The maximum lifetime of a session.
     pub session_lifetime: Duration,
-    /// Whether passwords are looked for in known breaches.
+    /// Whether passwords are checked against known breaches.
     pub breaches: BreachConfig,
-    /// Answers that must not tell whether an account exists come at a multiple of this since
-    /// the request, however long the work took; longer than that work usually is. Zero: as
-    /// soon as they are there.
+    /// Answers that must not reveal whether an account exists are sent at a multiple of this time
+    /// after the request, however long the work took. Should be longer than the work usually takes.
+    /// Zero sends them at once.
     pub even_answers: Duration,
     /// How long staff's recovery of an account waits, so that its owner can stop it.
     pub recovery_wait: Duration,
@@ -161,7 +161,7 @@ impl IdentityConfig {
         Self {
             token_prefix: "pypi".to_owned(),
             token_location: host.to_owned(),
-            // Apps take what follows a colon for the account's name.
+            // Apps interpret the text after a colon as the account's name.
             totp_issuer: host
                 .split(':')
                 .next()
@@ -205,7 +205,7 @@ impl IdentityConfig {
     }
 }
 
-/// Why the configuration is refused.
+/// Why the configuration is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidConfig {
     #[error("the token prefix must be 1 to 32 ASCII letters, digits or `_`, for example `pypi`")]
@@ -222,7 +222,7 @@ pub enum InvalidConfig {
     BreachCheck(String),
 }
 
-/// Who are you, how surely. Cheap to clone.
+/// Authenticates callers, and manages accounts and their credentials. Cheap to clone.
 #[derive(Clone)]
 pub struct Identity {
     pub(crate) inner: Arc<IdentityInner>,
@@ -235,11 +235,11 @@ pub(crate) struct IdentityInner {
     pub(crate) passwords: passwords::Hashing,
     pub(crate) breaches: breaches::Breaches,
     pub(crate) relying_party: factors::ceremonies::RelyingParty,
-    /// Stands in for the key of a token that does not exist, so that the answer takes as long.
+    /// Replaces the key of a token that does not exist, so that the answer takes as long.
     pub(crate) dummy_key: Secret<[u8; 32]>,
-    /// Stands in for the TOTP secret of a user who has none.
+    /// Replaces the TOTP secret of a user who has none.
     pub(crate) dummy_totp: Secret<String>,
-    /// Looks up whose name came with a password that a read did without, one at a time.
+    /// Limits the lookups of users named in credentials that a read ignored to one at a time.
     pub(crate) noting: Arc<tokio::sync::Semaphore>,
 }
 
@@ -279,7 +279,7 @@ impl Identity {
         Logins { identity: self }
     }
 
-    /// Proving again who one is, within a session.
+    /// Proving one's identity again, within a session.
     pub fn step_ups(&self) -> StepUps<'_> {
         StepUps { identity: self }
     }
@@ -289,7 +289,7 @@ impl Identity {
         Sessions { identity: self }
     }
 
-    /// Browsers and command lines that are known to be a user's, and the mails that make them so.
+    /// The known browsers and command lines of a user, and the mails that confirm them.
     pub fn devices(&self) -> Devices<'_> {
         Devices { identity: self }
     }
@@ -299,7 +299,7 @@ impl Identity {
         Factors { identity: self }
     }
 
-    /// Accounts: created, secured, disabled, deleted; what operators do to them.
+    /// Accounts: created, secured, disabled, deleted, and what operators do to them.
     pub fn accounts(&self) -> Accounts<'_> {
         Accounts { identity: self }
     }
@@ -314,12 +314,12 @@ impl Identity {
         Registrations { identity: self }
     }
 
-    /// Passwords: changed, set by a mailed link, looked for in breaches.
+    /// Passwords: changed, set by a mailed link, checked against breaches.
     pub fn passwords(&self) -> Passwords<'_> {
         Passwords { identity: self }
     }
 
-    /// What people prove themselves with: passwords and codes, counted and compared.
+    /// Proofs of identity: passwords and codes, counted and compared.
     pub fn proofs(&self) -> Proofs<'_> {
         Proofs { identity: self }
     }
@@ -339,7 +339,7 @@ impl Identity {
         Tokens { identity: self }
     }
 
-    /// Who reads the index and its files.
+    /// Readers of the index and its files.
     pub fn readers(&self) -> Readers<'_> {
         Readers { identity: self }
     }

@@ -1,6 +1,6 @@
-//! How often somebody may fail before being told to wait, and what is counted for whom.
+//! How often a caller may fail before having to wait, and which counters apply.
 //!
-//! Counted in the database (`counting`), so that replicas count together.
+//! Counted in the database (`counting`), so all replicas share the counts.
 
 mod counting;
 
@@ -17,26 +17,24 @@ use crate::named::Login;
 
 pub(crate) use counting::{Counter, Taken, TooMany, check, take};
 
-/// So many in so long.
+/// So many attempts in so long a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
-    /// Attempts.
     pub attempts: u32,
-    /// Window in seconds.
     pub window_seconds: u32,
 }
 
 /// One list of all limits.
 macro_rules! limits {
     ($($(#[$documented:meta])* $name:ident,)*) => {
-        /// How often somebody may fail, ask for a mail, or make the server work.
+        /// How often a caller may fail, ask for a mail, or make the server work.
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub struct Limits {
             $($(#[$documented])* pub $name: Vec<Limit>,)*
         }
 
         impl Limits {
-            /// The longest window of all, in seconds; attempts older than that count nowhere.
+            /// The longest window of all, in seconds; no limit uses attempts older than that.
             fn longest_window_seconds(&self) -> u32 {
                 [$(&self.$name),*].into_iter().flatten().map(|limit| limit.window_seconds).max().unwrap_or(0)
             }
@@ -48,17 +46,16 @@ limits! {
     /// Failed passwords for one account, from browsers that it does not know.
     password_per_user,
     /// Failed passwords from one browser or command line that the account knows, or within one
-    /// session of it.
-    /// Counted by themselves: nobody else's failures keep an owner out there.
+    /// session of it. Counted separately: failures elsewhere cannot lock an owner out there.
     password_per_known,
     /// Failed passwords from one address.
     password_per_address,
-    /// Failed passwords in all: who guesses from a thousand addresses for a thousand accounts.
-    /// Neither this nor the limits of addresses stops a browser that an account knows.
+    /// Failed passwords in all: against guessing from a thousand addresses for a thousand accounts.
+    /// Neither this nor the limits of addresses affects a browser that an account knows.
     password_of_all,
-    /// Passwords looked at for one name from one address, right ones included: each costs a
-    /// hash, and a right one a session. As many from each browser, command line and session
-    /// that the account knows, and four times as many from those together.
+    /// Passwords checked for one name from one address, including right ones: each costs a hash,
+    /// and a right one a session. As many from each browser, command line and session that the
+    /// account knows, and four times as many from those together.
     password_checks,
     /// TOTP codes tried for one account from browsers that it does not know; as many from each
     /// that it knows, and within each session, and four times as many from those together.
@@ -79,39 +76,38 @@ limits! {
     recovery_code_per_address,
     /// Recovery codes tried in all.
     recovery_code_of_all,
-    /// Challenges for security keys and passkeys asked for from one address, and, counted
-    /// apart, within one session and in the logins of one user from one address.
+    /// Challenges for security keys and passkeys requested from one address, and, counted
+    /// separately, within one session and in the logins of one user from one address.
     challenges_per_address,
     /// Registrations from one address.
     registrations_per_address,
-    /// Links for a new password mailed for one account, known or not, each time that somebody
-    /// asks. Beyond them one is mailed only while no other counts.
+    /// Links for a new password mailed for one account, known or not, each time that somebody asks.
+    /// Above the limit, one is mailed only if no other is valid.
     resets_per_user,
-    /// Links for a new password asked for from one address.
+    /// Links for a new password requested from one address.
     resets_per_address,
     /// Email addresses added from one address.
     added_emails_per_address,
-    /// Mails that verify an address, asked for by one user.
+    /// Mails that verify an address, requested by one user.
     verifications_per_user,
-    /// Mails that ask whether a browser or command line is the user's, for one of them.
+    /// Mails that ask a user to confirm one browser or command line.
     device_mails_per_device,
-    /// The same for one user, asked for from one address.
+    /// The same for one user, requested from one address.
     device_mails_per_address,
-    /// The same for one user, wherever they are asked for.
+    /// The same for one user, requested from anywhere.
     device_mails_per_user,
-    /// Recoveries of one account that staff start over the network. Each is mailed to every verified
-    /// address of its owner with a link that must arrive, so they are not gathered.
+    /// Recoveries of one account that staff start over the network. Each mails a link to every
+    /// verified address of its owner. Those mails must arrive, so they cannot be combined.
     recoveries_per_user,
-    /// Recoveries that one member of the staff starts over the network, of whatever accounts.
+    /// Recoveries that one member of the staff starts over the network, for any account.
     recoveries_per_staff,
-    /// Credentials refused without a look at them, and tokens that did not verify, from
-    /// one address.
+    /// Credentials refused unread, and tokens that did not verify, from one address.
     refused_per_address,
 }
 
 impl Default for Limits {
-    /// Those of the table ([`model::limit`]): pypi.org's where it has one, for a code of each
-    /// kind as for TOTP.
+    /// The defaults of the table ([`model::limit`]): pypi.org's if it has one; codes of each kind
+    /// as for TOTP.
     fn default() -> Self {
         let of = |rate: Rate| {
             rate.windows()
@@ -149,8 +145,8 @@ impl Default for Limits {
             added_emails_per_address: of(limit::ADDED_EMAILS),
             verifications_per_user: of(limit::VERIFICATIONS),
             device_mails_per_device: of(limit::DEVICE_MAILS_PER_DEVICE),
-            // Of one user's, those asked for elsewhere are counted apart: somebody who knows a
-            // password and has a code must not keep its owner from confirming a browser.
+            // Requests for one user from other addresses are counted separately: somebody who knows
+            // a password and has a code must not keep its owner from confirming a browser.
             device_mails_per_address: of(limit::DEVICE_MAILS_PER_ADDRESS),
             device_mails_per_user: of(limit::DEVICE_MAILS_PER_ACCOUNT),
             recoveries_per_user: of(limit::RECOVERIES_PER_ACCOUNT),
@@ -160,15 +156,15 @@ impl Default for Limits {
     }
 }
 
-/// An IPv6 network of 48 bits, which one customer easily has, may do so many times what an
-/// address may.
+/// An IPv6 network of 48 bits, which one customer can easily have, gets this multiple of an
+/// address's limit.
 const WIDER: u32 = limit::WIDER_NETWORK.get();
-/// A mailbox gets so many times what one address may cause.
+/// A mailbox gets this multiple of the mails that one address may cause.
 const FROM_ALL: u32 = limit::MAILBOX_OF_ALL.get();
-/// All browsers and sessions that a user is known by may fail so many times what one may.
+/// All known browsers and sessions of a user together get this multiple of one's limit.
 const OF_KNOWN: u32 = limit::OF_KNOWN.get();
 
-/// What an attempt comes with that a stranger has not.
+/// What distinguishes an attempt from a stranger's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Known {
     /// The secret of a browser or command line that was confirmed to be this very user's.
@@ -182,12 +178,12 @@ impl Limits {
         of_user("password", name, &self.password_per_user)
     }
 
-    /// For what a user is known by; in the place of every other counter.
+    /// For a known device or session; replaces every other counter.
     pub(crate) fn password_known_by(&self, known: &Known, login: &Login<'_>) -> [Counter; 2] {
         known_by("password", known, &whose(login), &self.password_per_known)
     }
 
-    /// The same for a code or key, of what limits strangers.
+    /// The same for a code or key; replaces the counters that limit strangers.
     pub(crate) fn factor_known_by(
         &self,
         factor: Factor,
@@ -202,7 +198,7 @@ impl Limits {
         known_by(factor.as_str(), known, &user_key(name), limits)
     }
 
-    /// Attempts that had to wait, which are on record once a minute.
+    /// Attempts that had to wait, which are recorded once a minute.
     pub(crate) fn told_to_wait(&self, name: &UserName, factor: Factor) -> Counter {
         of_user(
             &format!("told-to-wait:{}", factor.as_str()),
@@ -214,7 +210,7 @@ impl Limits {
         )
     }
 
-    /// For an email address in the place of a name, known or not. An account has so two
+    /// For an email address in place of a name, known or not. So an account has two kinds of
     /// counters, one for its name and one for each address; both are bounded.
     pub(crate) fn password_of_address(&self, email: &str) -> Counter {
         of_email("password", email, &self.password_per_user)
@@ -228,8 +224,8 @@ impl Limits {
         of_all("password", &self.password_of_all)
     }
 
-    /// For a name, an address in the place of one, or neither. Counted for the address it comes
-    /// from as well: who knows a password keeps its owner from nothing elsewhere.
+    /// For a name, an address in place of one, or neither. Also counted by remote address: a
+    /// stranger who knows a password cannot lock its owner out elsewhere.
     pub(crate) fn password_checks_of_from(&self, login: &Login<'_>, address: IpAddr) -> Counter {
         from(
             &format!("password-check:{}", whose(login)),
@@ -238,8 +234,8 @@ impl Limits {
         )
     }
 
-    /// The same for what a user is known by, in the place of the address: who shares that
-    /// address with an owner keeps them from nothing.
+    /// The same for a known device or session, in place of the address: strangers who share that
+    /// address with an owner cannot lock them out.
     pub(crate) fn password_checks_known_by(
         &self,
         known: &Known,
@@ -257,8 +253,8 @@ impl Limits {
         of_user("totp", name, &self.totp_per_user)
     }
 
-    /// For codes that an operator proves on the server's own command line, where no stranger is:
-    /// what others try elsewhere keeps nobody out there.
+    /// For codes entered on the server's own command line, where there are no strangers: attempts
+    /// elsewhere cannot lock an operator out there.
     pub(crate) fn totp_of_on_server(&self, name: &UserName) -> Counter {
         of_user("totp-on-server", name, &self.totp_per_user)
     }
@@ -316,7 +312,7 @@ impl Limits {
         )
     }
 
-    /// Logins of one user that wait for their second step, begun at one address.
+    /// Logins of one user that wait for their second step, started at one address.
     pub(crate) fn pending_of_from(&self, name: &UserName, address: IpAddr) -> Counter {
         from(
             &format!("pending:{}", user_key(name)),
@@ -329,8 +325,8 @@ impl Limits {
         from("registration", address, &self.registrations_per_address)
     }
 
-    /// For a mailed link, with which somebody types a password: the one that was registered
-    /// with, or a new one.
+    /// For a mailed link with which somebody types a password: the one from the registration, or a
+    /// new one.
     pub(crate) fn passwords_of_link(&self, link: &SecretHash) -> Counter {
         Counter::new(
             &format!("password:link:{}", HEXLOWER.encode(link)),
@@ -338,7 +334,7 @@ impl Limits {
         )
     }
 
-    /// For forms that are filled in wrongly, whose password is looked at all the same.
+    /// For invalid forms whose password is checked anyway.
     pub(crate) fn wrong_forms_from(&self, address: IpAddr) -> Counter {
         from("wrong-form", address, &self.challenges_per_address)
     }
@@ -347,7 +343,7 @@ impl Limits {
         of_user("reset", name, &self.resets_per_user)
     }
 
-    /// For an email address in the place of a name, known or not.
+    /// For an email address in place of a name, known or not.
     pub(crate) fn resets_of_address(&self, email: &str) -> Counter {
         of_email("reset", email, &self.resets_per_user)
     }
@@ -383,9 +379,9 @@ impl Limits {
         of_user("device-mail", name, &self.device_mails_per_user)
     }
 
-    /// For the address that is registered, which gets a mail each time. As few from one address
-    /// as of those that verify one, and counted apart: nobody shall see what its owner did. From
-    /// all together some more: one stranger neither floods a mailbox nor keeps its owner out.
+    /// For the address being registered, which gets a mail each time. From one address, as few as
+    /// for verification mails, counted separately so as not to reveal what the owner did. From all
+    /// together, somewhat more: no one stranger can flood a mailbox or lock its owner out.
     pub(crate) fn registrations_of_address(&self, email: &str, address: IpAddr) -> [Counter; 2] {
         self.mails_to_from("registration", email, address)
     }
@@ -422,8 +418,8 @@ impl Limits {
     }
 }
 
-/// For one browser or session that a user is known by, and for all of the user's together:
-/// nobody fails in a hundred browsers that they once made known.
+/// For one known browser or session of a user, and for all of them together: a user cannot fail in
+/// a hundred browsers that they once confirmed.
 fn known_by(what: &str, known: &Known, whose: &str, limits: &[Limit]) -> [Counter; 2] {
     let this = match known {
         Known::Device(device) => format!("device:{}", HEXLOWER.encode(device)),
@@ -457,7 +453,7 @@ fn of_user(what: &str, name: &UserName, limits: &[Limit]) -> Counter {
     Counter::new(&format!("{what}:{}", user_key(name)), limits)
 }
 
-/// By its hash: some type their password into the field for the name.
+/// By its hash: some people type their password into the name field.
 fn user_key(name: &UserName) -> String {
     format!("user:{}", hash_of(name.folded()))
 }
@@ -498,8 +494,8 @@ fn of_all(what: &str, limits: &[Limit]) -> Counter {
 }
 
 impl crate::Identity {
-    /// Forgets attempts that no limit looks at any more; how many. Housekeeping, for now
-    /// and then.
+    /// Deletes attempts that no limit uses any more; returns how many. Housekeeping, to run
+    /// periodically.
     pub async fn forget_attempts(&self) -> Result<u64, StorageError> {
         let window_ms = i64::from(self.config().limits.longest_window_seconds()) * 1000;
         self.storage()

@@ -1,9 +1,9 @@
 //! Logging in: the password, then the second factor, or a passkey alone.
 //!
-//! Between the two steps nothing is remembered but a row that counts for five minutes and
-//! for the browser that has its secret in a cookie. It is void once the user has logged in,
-//! or changed the password. Nobody learns whether an account has a second factor who does not
-//! know its password.
+//! Between the two steps, only a row is stored. It is valid for five minutes, and only for the
+//! browser that has its secret in a cookie. It becomes invalid once the user has logged in or
+//! changed the password. Only someone who knows an account's password learns whether it has a
+//! second factor.
 
 pub(crate) mod second_factor;
 
@@ -38,17 +38,17 @@ const PENDING_MS: i64 = 5 * 60 * 1000;
 
 const ACTION: Action = Action::SessionStart;
 
-/// Where a login stands.
+/// The state of a login.
 #[derive(Debug)]
 pub enum LoginStep {
     /// Logged in.
     Started(StartedSession),
-    /// The password was right; now the second factor. What is pending belongs into a cookie
-    /// and counts five minutes.
+    /// The password was right; now the second factor. `pending` belongs in a cookie and is valid
+    /// for five minutes.
     SecondFactor { pending: Secret<String> },
-    /// All was right so far, from a browser that was never seen: the person confirms it by
-    /// mail and logs in again. `mailed_before` when the mail was sent a while ago and none now.
-    /// `again` is what asks for the mail once more.
+    /// Everything was right so far, but the browser is unknown: the person confirms it by mail and
+    /// logs in again. `mailed_before` if the mail was sent earlier and none was sent now. `again`
+    /// is the secret to request the mail again.
     ConfirmDevice {
         device: Secret<String>,
         again: Secret<String>,
@@ -62,29 +62,29 @@ pub struct PendingLogin {
     pub user: UserName,
     /// Whether a one-time password app is enrolled.
     pub totp: bool,
-    /// Whether a security key or passkey is.
+    /// Whether a security key or passkey is enrolled.
     pub keys: bool,
-    /// Recovery codes that were not used.
+    /// Unused recovery codes.
     pub recovery_codes_left: u32,
 }
 
-/// What is remembered of the first step.
+/// What is stored of the first step.
 #[derive(Serialize, Deserialize)]
 struct FirstStep {
     password_at: Timestamp,
     password_state: String,
-    /// Digest of the password's hash as it was: a password that was changed was not proven.
+    /// Digest of the password's hash then: a password that was changed is not proven.
     password: String,
 }
 
-/// A login that waits, and whose it is.
+/// A waiting login and its user.
 struct Waiting {
     user: UserRow,
     password_at: Timestamp,
     password_state: PasswordState,
 }
 
-/// Where a second step comes from.
+/// The browser of a second step.
 struct Browser {
     device: Device,
     must_be_confirmed: bool,
@@ -96,12 +96,12 @@ crate::areas::area! {
 }
 
 impl Logins<'_> {
-    /// The first step: a user name or verified email address, and the password. `device` is
-    /// the cookie by which the browser is known, if it sent one.
+    /// The first step: a user name or verified email address, and the password. `device` is the
+    /// cookie that identifies the browser, if it sent one.
     ///
-    /// Unknown and disabled users, disabled and wrong passwords are refused in the same words
-    /// after the same work. What is decided here without a second factor is final for those
-    /// who have none; for the others a refusal that only requires one is not.
+    /// Unknown and disabled users, disabled and wrong passwords are refused in the same words after
+    /// the same work. A decision made here without a second factor is final for users who have
+    /// none; for others, a refusal that only requires a second factor is not.
     pub async fn with_password(
         self,
         context: RequestContext<'_>,
@@ -154,7 +154,7 @@ impl Logins<'_> {
             password_state,
         };
         let caller = caller(&user, assurance);
-        // Whatever the policies make of it, or only count: its owner reads it.
+        // Whether policies refuse it or only count it, its owner sees it.
         if password_state == PasswordState::Breached {
             self.record_breach(case, &caller, &user).await.of(user.id)?;
         }
@@ -165,7 +165,7 @@ impl Logins<'_> {
                 .await;
         }
         match decided {
-            // Decided again once the factor was proven.
+            // Decided again once the factor is proven.
             Ok(_) => {}
             Err(Refusal {
                 kind: RefusalKind::Required(_),
@@ -173,8 +173,8 @@ impl Logins<'_> {
             }) => {}
             Err(refusal) => return Err(refusal.into()),
         }
-        // Each is a row. Counted for the address as well: somebody who knows a password elsewhere
-        // neither ends nor keeps its owner from a login that waits.
+        // Each is a row. Also counted by address: an attacker elsewhere who knows a password can
+        // neither end a waiting login of its owner nor prevent one.
         let counter = self
             .config()
             .limits
@@ -187,7 +187,7 @@ impl Logins<'_> {
         Ok(LoginStep::SecondFactor { pending })
     }
 
-    /// What the page for the second factor offers; none when nothing is pending. Uses nothing up.
+    /// The data for the page of the second factor; none if no login is pending. Uses nothing up.
     pub async fn pending(self, pending: &str) -> Result<Option<PendingLogin>, StorageError> {
         let Ok(Waiting { user, .. }) = self.waiting(pending).await? else {
             return Ok(None);
@@ -202,7 +202,7 @@ impl Logins<'_> {
         }))
     }
 
-    /// The second step by a code of a one-time password app. A wrong one leaves the login
+    /// The second step by a code of a one-time password app. After a wrong one, the login stays
     /// pending.
     pub async fn with_totp(
         self,
@@ -254,7 +254,7 @@ impl Logins<'_> {
         case.answer(step.await).await
     }
 
-    /// Everything in one step: a passkey says who it is and proves it.
+    /// Everything in one step: a passkey identifies the user and is the proof.
     pub async fn with_passkey(
         self,
         context: RequestContext<'_>,
@@ -273,7 +273,7 @@ impl Logins<'_> {
         device: Option<&str>,
     ) -> Result<LoginStep, Stop> {
         case.expect_person()?;
-        // What answers no challenge of ours costs nothing, and counts against nobody's passkeys.
+        // An answer to no challenge of ours costs little and is not counted as a failed passkey.
         if !self
             .identity
             .factors()
@@ -334,7 +334,7 @@ impl Logins<'_> {
                 .start(case, &permit, user, assurance, device, Some(&right))
                 .await;
         }
-        // Before the code is used up: a person who cannot be mailed keeps it.
+        // Before the code is used up: a person who cannot get a mail keeps it.
         let asks = self
             .identity
             .devices()
@@ -347,10 +347,10 @@ impl Logins<'_> {
                 return Err(Failure::no_mail(too_many, user.id).into());
             }
         };
-        // A recovery code is used up with the session that it starts: the login that is repeated
-        // after the mail still has it.
+        // A recovery code is used up together with the start of the session: when the login is
+        // repeated after the mail, the code still works.
         if let Err(stopped) = self.use_up(case, pending, user, &right).await {
-            // No mail, so none counts.
+            // No mail was sent, so none is counted.
             if let Some(counted) = mailed
                 && let Err(error) = counted.give_back(self.storage()).await
             {
@@ -401,8 +401,8 @@ impl Logins<'_> {
         })
     }
 
-    /// Uses up the login that waits, then a code of an app that was right. In this order: of
-    /// two requests for one login the one that comes too late costs no code.
+    /// Uses up the waiting login, then a right code of an app. In this order: of two requests for
+    /// one login, the later one costs no code.
     async fn use_up(
         self,
         case: &UseCase<'_>,
@@ -473,8 +473,8 @@ impl Logins<'_> {
         Ok(())
     }
 
-    /// Remembers the first step; what the browser is to remember. That the password was right
-    /// is recorded: whoever knows it and has no second factor comes this far.
+    /// Stores the first step; returns the secret for the browser. Also records that the password
+    /// was right: somebody who knows it but has no second factor gets this far.
     async fn wait_for_second_factor(
         self,
         case: &UseCase<'_>,
@@ -555,9 +555,9 @@ impl Logins<'_> {
         }
     }
 
-    /// Whose passkey it is. An answer to a challenge of ours is counted for the address alone:
-    /// which account is meant is not known before the passkey was right, nobody can guess one,
-    /// and what is counted for all would let one stop all.
+    /// The owner of a passkey. An answer to a challenge of ours is counted for the address alone:
+    /// the account is unknown before the passkey is verified, passkeys cannot be guessed, and a
+    /// counter for all would let one attacker block everyone.
     async fn look_at_passkey(
         self,
         attempt: &Attempt,
@@ -590,7 +590,7 @@ impl Logins<'_> {
     }
 }
 
-/// Somebody who was proven in a form, without a session yet.
+/// A user who was proven in a form and has no session yet.
 fn caller(user: &UserRow, assurance: Assurance) -> Caller {
     Caller {
         credential: CredentialKind::Session,

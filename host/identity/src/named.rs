@@ -1,14 +1,14 @@
-//! Whom a text could name: what people type where a user is asked for.
+//! The user that a text may name: the input of fields that ask for a user.
 
 use std::borrow::Cow;
 
 use model::email::comparable;
 use model::{EmailAddress, UserName};
 
-/// Whom a text could name.
+/// The user that a text may name.
 pub(crate) enum Login<'a> {
     Name(UserName),
-    /// An email address, its domain in the form that is stored; no user name has an `@`.
+    /// An email address, its domain in the stored form; no user name has an `@`.
     Email(Cow<'a, str>),
     /// Neither.
     Nobody,

@@ -1,5 +1,5 @@
-//! Secrets that a browser or a mail carries: cookies, links, ceremonies. 32 random bytes in
-//! base64url; the database has their SHA-256 only.
+//! Secrets in browsers and mails: cookies, links, ceremonies. 32 random bytes in base64url; the
+//! database has only their SHA-256.
 
 use data_encoding::BASE64URL_NOPAD;
 use sha2::{Digest, Sha256};
@@ -19,11 +19,11 @@ pub(crate) fn generate() -> (Secret<String>, [u8; 32]) {
     )
 }
 
-/// The hash under which a secret is stored; none for a text that is no secret of ours. One
-/// secret has one spelling: the last character's unused bits must be zero.
+/// The hash under which a secret is stored; none for a text that is no secret of ours. A secret has
+/// only one spelling: the last character's unused bits must be zero.
 ///
-/// A plain hash is enough, and a look-up by it gives nothing away: 256 random bits are not
-/// guessed, neither whole nor bit by bit.
+/// A plain hash is enough, and a lookup by it leaks nothing: 256 random bits cannot be guessed,
+/// neither as a whole nor bit by bit.
 pub(crate) fn hash(text: &str) -> Option<[u8; 32]> {
     if text.len() != LENGTH {
         return None;

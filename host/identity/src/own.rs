@@ -1,8 +1,8 @@
-//! Whose account something is done to or read of.
+//! The account that an action changes or reads.
 //!
-//! A target of an account names it by an [`Account`], and a target of the session that asks by
-//! an [`OwnSession`]. Both are made from the [`Caller`], so nobody who answers a request can aim
-//! at the account of somebody else, whatever a form or a path says.
+//! A target of an account identifies it by an [`Account`], and a target of the current session by
+//! an [`OwnSession`]. Both are built from the [`Caller`], so code that answers a request cannot aim
+//! at another user's account, whatever a form or a path says.
 
 use gate::{Permit, Target, TargetFacts};
 use model::audit::Actor;
@@ -10,29 +10,29 @@ use model::{Action, Caller, SessionId, UserId};
 
 /// The account that a target is about.
 ///
-/// Invariant: where a request is answered, it is the caller's own. The other constructor is for
+/// Invariant: code that answers a request only uses the caller's own. The other constructor is for
 /// the server's command line; `host/http` never names it, see `tests/tests/structure.rs`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Account(UserId);
 
 impl Account {
-    /// The caller's own account; none for a caller who is no user.
+    /// The caller's own account; none if the caller is no user.
     pub fn of(caller: &Caller) -> Option<Self> {
         caller.user().map(|user| Self(user.id))
     }
 
-    /// Anybody's account, for an operator at the server.
+    /// Any account, for an operator at the server.
     pub fn at_the_server(user: UserId) -> Self {
         Self(user)
     }
 
-    /// Whose it is.
+    /// The account's user.
     pub fn id(self) -> UserId {
         self.0
     }
 
-    /// Whether the permit is its user's or an operator's. Asked again where something is
-    /// changed: a permit that was decided for one caller must not serve another.
+    /// Whether the permit is its user's or an operator's. Checked again before a change: a permit
+    /// that was decided for one caller must not serve another.
     pub(crate) fn is_own<T>(self, permit: &Permit<T>) -> bool {
         match permit.actor() {
             Actor::Caller { user, .. } => *user == Some(self.0),
@@ -42,7 +42,7 @@ impl Account {
     }
 }
 
-/// The session that asks, and its account.
+/// The session of the request, and its account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OwnSession {
     pub(crate) account: Account,
@@ -63,13 +63,13 @@ impl OwnSession {
         self.account
     }
 
-    /// Which it is.
+    /// The session's id.
     pub fn id(self) -> SessionId {
         self.id
     }
 }
 
-/// Read what an account's owner may see of it.
+/// Read the data that an account's owner may see.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadAccount {
     pub account: Account,
@@ -81,10 +81,10 @@ impl Target for ReadAccount {
     }
 }
 
-/// A target of an account whose page shows more of that account: the form once more, when
-/// something in it was wrong.
+/// A target of an account whose page shows more of that account: the form again, if something in it
+/// was wrong.
 pub trait OfAccount: Target {
-    /// Which account it is of.
+    /// The account.
     fn account(&self) -> Account;
 }
 
@@ -102,13 +102,13 @@ pub(crate) use of_account;
 
 of_account! { ReadAccount: account }
 
-/// What a permit of an account lets its pages show. Made of the permit alone, so nothing of an
-/// account is read that was not decided.
+/// Access to the data that pages may show for a permit of an account. Built from the permit alone,
+/// so account data is never read without a decision.
 #[derive(Clone, Copy, Debug)]
 pub struct AccountView(Account);
 
 impl AccountView {
-    /// The account of what was permitted.
+    /// Access to the account of the permit.
     pub fn of<T: OfAccount>(permit: &Permit<T>) -> Self {
         Self(permit.target().account())
     }

@@ -1,4 +1,4 @@
-//! A new password for somebody who knows the old one.
+//! A new password for a user who knows the old one.
 
 use gate::{Permit, Refusal, Target, TargetFacts};
 use model::audit::Detail;
@@ -68,7 +68,7 @@ impl Target for OpenPasswordChange {
 /// Change one's own password.
 struct ChangePassword {
     user: UserId,
-    /// The session that goes on.
+    /// The session that stays.
     keep: Option<SessionId>,
     password_hash: Secret<String>,
 }
@@ -80,15 +80,15 @@ impl Target for ChangePassword {
 }
 
 crate::areas::area! {
-    /// Passwords: changed, set by a mailed link, looked for in breaches.
+    /// Passwords: changed, set by a mailed link, checked against breaches.
     Passwords
 }
 
 impl Passwords<'_> {
-    /// Whether the caller may open the form. What else is demanded for a change is asked for
-    /// before it is filled in: passwords are not stored while somebody proves something. The
-    /// password itself is proven by the form, and the new one is what matters: a page that mends
-    /// a breached one must open.
+    /// Whether the caller may open the form. Other requirements for a change must be met before it
+    /// is filled in: passwords are not stored during a step-up. The form itself verifies the
+    /// password, and only the new one is checked for breaches: the page that replaces a breached
+    /// one must open.
     pub async fn open_change(
         self,
         context: RequestContext<'_>,
@@ -110,10 +110,10 @@ impl Passwords<'_> {
         case.decide(&caller, OpenPasswordChange { account }).await
     }
 
-    /// Changes the caller's own password. Ends the caller's other sessions, and gives the one
-    /// that goes on another secret, which is what is returned. `known` is the device cookie of
-    /// the browser, which stays known; the others are unknown from then on. A password that is
-    /// disabled is not the current one: it is set anew by a mailed link only.
+    /// Changes the caller's own password. Ends the caller's other sessions, and returns a new
+    /// secret for the current one. `known` is the device cookie of the browser, which stays known;
+    /// the others become unknown. A disabled password is not a current one: only a mailed link sets
+    /// a new one.
     pub async fn change(
         self,
         context: RequestContext<'_>,
@@ -162,7 +162,7 @@ impl Passwords<'_> {
 
         let (target, now) = (permit.target(), permit.at());
         let mut unit = permit.begin(self.storage()).await?;
-        // Proven a moment ago is not proven now: a reset, or a breach, may have come between.
+        // Proven a moment ago is not proven now: a reset, or a breach, may have come in between.
         let still = |held: &UserRow| {
             held.password_hash == user.password_hash
                 && held.password_disabled.is_none()
@@ -175,8 +175,8 @@ impl Passwords<'_> {
         unit.set_password_hash(target.user, target.password_hash.expose(), now)
             .await?;
         let known = known.and_then(opaque::hash);
-        // A link for a new password stays: a thief who knows the password would otherwise void
-        // each one that the owner asks for. Whoever reads the owner's mail could ask for another.
+        // A link for a new password stays: a thief with the password could otherwise void each one
+        // that the owner requests. A thief with the owner's mail could request another anyway.
         let ended = self
             .end_what_the_password_began(&mut unit, target.user, target.keep, known.as_ref())
             .await?;
@@ -206,14 +206,14 @@ impl Passwords<'_> {
         Ok(started)
     }
 
-    /// The caller, by the password that they have.
+    /// The caller, verified by their current password.
     async fn prove_current(
         self,
         case: &UseCase<'_>,
         caller: &Caller,
         current: Secret<String>,
     ) -> Result<UserRow, Stop<PasswordProblem>> {
-        // As for every password: it is looked at only where it could be of use.
+        // As for every password: it is checked only where it could be of use.
         let person = caller
             .user()
             .filter(|_| case.may_permit(caller.credential))
@@ -234,7 +234,7 @@ impl Passwords<'_> {
             Ok(proven) if proven.user.id == person.id => Ok(proven.user),
             Ok(_) => Err(PasswordProblem::WrongCurrent.into()),
             Err(Problem::Wrong { why, user }) => {
-                // Somebody who is logged in, by a passkey, may know that the password was disabled.
+                // A user who is logged in by a passkey may learn that the password was disabled.
                 let answer = if why == "password-disabled" {
                     PasswordProblem::Disabled
                 } else {
@@ -252,10 +252,10 @@ impl Passwords<'_> {
         }
     }
 
-    /// Ends what the old password, or a credential that counts no more, began: sessions but for
-    /// one, logins that wait for a second step, browsers that were made known but for one, and
-    /// links that somebody may have asked for. Not the link that stops a recovery, which
-    /// protects the account whoever has the password. How many sessions ended.
+    /// Ends what the old password, or a credential that is no longer valid, started: sessions but
+    /// for one, logins that wait for a second step, confirmed browsers but for one, and links that
+    /// somebody may have requested. Not the link that stops a recovery, which protects the account
+    /// whoever has the password. Returns how many sessions ended.
     pub(crate) async fn end_what_was_begun(
         self,
         unit: &mut UnitOfWork,
@@ -271,7 +271,7 @@ impl Passwords<'_> {
         Ok(ended)
     }
 
-    /// The same but for links for a new password.
+    /// The same except for links for a new password.
     async fn end_what_the_password_began(
         self,
         unit: &mut UnitOfWork,
@@ -288,7 +288,7 @@ impl Passwords<'_> {
         Ok(ended)
     }
 
-    /// The hash of a new password of a user with this name and these addresses, if it is suitable.
+    /// The hash of a new password for a user with this name and these addresses, if it is suitable.
     pub(crate) async fn hash_new_password(
         self,
         asker: Asker,
@@ -303,7 +303,7 @@ impl Passwords<'_> {
             .await
     }
 
-    /// Whether it would be hashed.
+    /// Whether it would be accepted, without hashing it.
     pub(crate) async fn check_new_password(
         self,
         asker: Asker,

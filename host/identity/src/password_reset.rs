@@ -1,8 +1,8 @@
 //! A new password by a mailed link.
 //!
-//! Whoever asks for a link learns nothing about accounts: the same statements run, and the
-//! same mail is written, to nobody where there is nobody to write to. The link goes to the
-//! primary address as it is stored, never to what was typed, and only once that is verified.
+//! A request for a link reveals nothing about accounts: the same statements run, and the same mail
+//! is written; without a recipient it is never sent. The link goes to the primary address as it is
+//! stored, never to the typed one, and only if that is verified.
 
 use gate::{Permit, Refusal, Target, TargetFacts};
 use model::audit::Detail;
@@ -25,15 +25,15 @@ use crate::password_change::PasswordProblem;
 use crate::password_change::Passwords;
 use crate::request::{Concerning, RequestContext, Stop, UseCase};
 
-/// How long a link counts.
+/// How long a link is valid.
 const LINK_MS: i64 = 6 * 3600 * 1000;
 pub const LINK_LIFETIME: &str = "6 hours";
 
-/// What somebody typed who forgot the password.
+/// What a user who forgot the password typed.
 enum Asked {
     Name(UserName),
     Address(String),
-    /// Neither; nobody has it.
+    /// Neither; it matches no account.
     Nonsense,
 }
 
@@ -43,7 +43,7 @@ impl Asked {
         if let Ok(name) = UserName::parse(text) {
             return Self::Name(name);
         }
-        // Not only what would be accepted today: somebody may have an address from before.
+        // Not only what would be accepted today: some addresses are older than the rules.
         let address = comparable(text);
         let is_address = address.len() <= EmailAddress::MAX_LENGTH
             && address.contains('@')
@@ -56,8 +56,8 @@ impl Asked {
     }
 }
 
-/// Ask for a link to set a new password. Which account it is for is no fact of the decision:
-/// who asks must not learn whether there is one.
+/// Request a link to set a new password. The account is no fact of the decision: the answer must
+/// not reveal whether it exists.
 struct RequestReset;
 
 impl Target for RequestReset {
@@ -66,7 +66,7 @@ impl Target for RequestReset {
     }
 }
 
-/// Open the empty form that asks for a link.
+/// Open the empty form that requests a link.
 #[derive(Clone, Copy, Debug)]
 pub struct OpenResetRequest;
 
@@ -76,7 +76,7 @@ impl Target for OpenResetRequest {
     }
 }
 
-/// Look whose password a link would set.
+/// Find the user whose password a link would set.
 #[derive(Clone, Debug)]
 pub struct ReadResetLink {
     pub link: String,
@@ -102,13 +102,13 @@ impl Target for ResetPassword {
 }
 
 impl Passwords<'_> {
-    /// Asks for a link to set a new password, by user name or email address. The answer, its
-    /// time, the work and the statements are the same whether there is an account or not; only
-    /// a verified primary address gets the link.
+    /// Requests a link to set a new password, by user name or email address. The answer, its time,
+    /// the work and the statements are the same whether there is an account or not; only a verified
+    /// primary address gets the link.
     ///
-    /// Whoever asks too often is told so. An account that is asked for too often, by whomever,
-    /// is not: a stranger must not keep its owner from the one way back. It gets no more mails,
-    /// but for one while no link that was mailed counts.
+    /// A caller who asks too often is refused. A request for an account that is asked for too
+    /// often, by anyone, is not: a stranger must not block its owner's only way back. The account
+    /// gets no more mails, except for one if no mailed link is valid.
     pub async fn request_reset(
         self,
         context: RequestContext<'_>,
@@ -135,13 +135,13 @@ impl Passwords<'_> {
         Ok(self.mail_reset_link(&permit, &asked).await?)
     }
 
-    /// Whether the account that is asked for got fewer mails than it may.
+    /// Whether the requested account got fewer mails than it may.
     async fn is_rarely_asked_for(self, asked: &Asked) -> Result<bool, StorageError> {
         let limits = &self.config().limits;
         let counter = match asked {
             Asked::Name(name) => limits.resets_of(name),
             Asked::Address(address) => limits.resets_of_address(address),
-            // Nobody gets a mail; the same statements all the same.
+            // No mail is sent; the same statements run anyway.
             Asked::Nonsense => limits.resets_of_address(""),
         };
         Ok(limits::take(self.storage(), &[counter], self.now())
@@ -161,7 +161,7 @@ impl Passwords<'_> {
             Asked::Nonsense => None,
         };
         let user = user.filter(is_there);
-        // Nobody has a new id, but asking takes as long.
+        // A fresh id matches no user, but the query takes as long.
         let emails = self
             .storage()
             .emails(user.as_ref().map_or_else(UserId::new, |user| user.id))
@@ -192,7 +192,7 @@ impl Passwords<'_> {
                 now,
             )
             .await?;
-        // Whoever changes addresses in this moment asks again: none goes to one that just ceased.
+        // If addresses change at this moment, no link is sent: it must not go to a removed address.
         let are_the_same = unit.emails(id.unwrap_or_else(UserId::new)).await? == emails;
         let recipient = address
             .as_deref()
@@ -200,7 +200,7 @@ impl Passwords<'_> {
         let puts_back = recipient
             .filter(|_| user.as_ref().is_some_and(is_secured))
             .unwrap_or_default();
-        // One that is mailed to nobody is known to nobody, and nobody's.
+        // A link that is mailed to no one has no user, and no one knows its secret.
         unit.create_link(&new_link(
             &stored,
             id.filter(|_| recipient.is_some()),
@@ -225,7 +225,7 @@ impl Passwords<'_> {
         Ok(())
     }
 
-    /// Whose password a link would set, for the page with the form. Changes nothing.
+    /// The user whose password a link would set, for the page with the form. Changes nothing.
     pub async fn waiting_for(
         self,
         permit: Permit<ReadResetLink>,
@@ -233,7 +233,7 @@ impl Passwords<'_> {
         self.still_waiting_for(&permit.target().link).await
     }
 
-    /// The same for the form that was sent, which is decided with the new password.
+    /// The same for the submitted form, which is decided together with the new password.
     pub async fn still_waiting_for(self, link: &str) -> Result<Option<UserName>, StorageError> {
         Ok(self.pending_reset(link).await?.map(|(_, user)| user.name))
     }
@@ -261,13 +261,13 @@ impl Passwords<'_> {
             .map(|user| (stored, user)))
     }
 
-    /// Sets a new password by a link, which enables the password. Ends every session, and
-    /// with them every login that waits for its second step.
+    /// Sets a new password by a link, which enables the password. Ends every session and every
+    /// login that waits for its second step.
     ///
-    /// The browser is known to be the user's from then on, as after a link that confirms one:
-    /// both prove that the mail arrived. Or a stranger who fails on purpose would keep an owner
-    /// out who has no known browser, however often they set a new password. What it is known by
-    /// comes back; it is new, since what others may have copied from it is good for nothing more.
+    /// The browser then becomes known, as after a link that confirms one: both prove that the mail
+    /// arrived. Otherwise a stranger who fails on purpose could lock out an owner without a known
+    /// browser, however often they set a new password. Returns the browser's secret. It is new, so
+    /// copies of the old one are useless.
     pub async fn reset(
         self,
         context: RequestContext<'_>,
@@ -291,7 +291,7 @@ impl Passwords<'_> {
             .pending_reset(link)
             .await?
             .ok_or(PasswordProblem::UnknownLink)?;
-        // A link that was refused counts on, and each try costs a hash.
+        // A link that was refused stays valid, and each try costs a hash.
         let counter = self.config().limits.passwords_of_link(&stored);
         let counted = case.take(&[counter]).await.of(user.id)?;
         let mailbox = self.identity.mailbox(&user).await?;
@@ -313,7 +313,7 @@ impl Passwords<'_> {
 
         let (target, now) = (permit.target(), permit.at());
         let mut unit = permit.begin(self.storage()).await?;
-        // The user first, as everywhere, so that nobody waits in a circle.
+        // The user first, as everywhere, to avoid deadlocks.
         unit.hold_user(target.user)
             .await?
             .filter(is_there)
@@ -322,8 +322,8 @@ impl Passwords<'_> {
             .take_link(&target.link, LinkPurpose::PasswordReset, self.now())
             .await?
             .ok_or(PasswordProblem::UnknownLink)?;
-        // Where the link went, if that is not where mails go now: whoever secured the account
-        // has it back with the address from before.
+        // The link's address, if mails now go elsewhere: the owner who secured the account gets it
+        // back with the previous address.
         let mailed_to = comparable(link.data.expose());
         let mailed_to = Some(&*mailed_to).filter(|address| !address.is_empty());
         let put_back = match mailed_to.filter(|address| {
@@ -374,9 +374,9 @@ impl Passwords<'_> {
         Ok(known_by)
     }
 
-    /// A link for a new password, as a whole address for a mail, made in the unit of the
-    /// change that the mail tells of. It counts for [`LINK_LIFETIME`]. Mailed to `address`, it
-    /// also makes that the primary one again; not so if that is empty.
+    /// A link for a new password, as a full URL for a mail, created in the unit of the change that
+    /// the mail reports. Valid for [`LINK_LIFETIME`]. If `address` is not empty, using the link
+    /// also makes it the primary address again.
     pub(crate) async fn link_to_reset(
         self,
         unit: &mut UnitOfWork,
@@ -393,7 +393,7 @@ impl Passwords<'_> {
     }
 }
 
-/// A link for a first password, valid for so long.
+/// A link for a first password, valid until this time.
 pub(crate) fn new_link_until(
     secret: &SecretHash,
     user: UserId,

@@ -1,4 +1,4 @@
-//! Passwords: argon2id, off the async threads, few at a time; what may become one.
+//! Passwords: argon2id, off the async threads, few at a time; and which ones are suitable.
 
 mod form;
 mod strength;
@@ -19,31 +19,30 @@ use zeroize::Zeroizing;
 pub use form::is_same;
 pub(crate) use form::normalized;
 
-/// Fewest and most characters of a password.
+/// Minimum and maximum number of characters in a password.
 pub const MIN_CHARACTERS: usize = 8;
 pub const MAX_CHARACTERS: usize = model::limit::PASSWORD.length();
-/// Most bytes of a password that is looked at: [`MAX_CHARACTERS`] of any script. What is longer
-/// costs nobody a hash.
+/// Maximum size in bytes of a password that is checked: [`MAX_CHARACTERS`] of any script. Longer
+/// ones are never hashed.
 pub(crate) const MAX_BYTES: usize = 4 * MAX_CHARACTERS;
 
-/// How long somebody waits for a hash.
+/// How long a request waits for a hash.
 const WAIT: Duration = Duration::from_millis(HASH_WAIT.milliseconds());
 
-/// How costly passwords are to guess, and how many are worked on at once.
+/// How costly passwords are to guess, and how many are processed at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PasswordHashing {
     /// Memory per hash, in KiB.
     pub memory_kib: u32,
     /// Passes over the memory.
     pub iterations: u32,
-    /// Lanes.
     pub lanes: u32,
-    /// Hashes computed at once at most; each needs the memory above.
+    /// Maximum number of hashes computed at once; each needs the memory above.
     pub at_once: usize,
-    /// Requests of strangers that wait for their turn at most, and as many of accounts on devices
-    /// that they know; more are told to come back.
+    /// Maximum number of strangers' requests that wait for their turn, and of requests from
+    /// accounts on devices that they know; others are asked to come back later.
     pub waiting: usize,
-    /// Those of one address, or of one such account.
+    /// The same limit for one address, or for one such account.
     pub waiting_of_one: usize,
 }
 
@@ -69,10 +68,10 @@ pub enum UnsuitablePassword {
     ControlCharacter,
     #[error("your password must not be your user name; choose another one")]
     UserName,
-    /// Somebody who knows what people choose finds it in few tries.
+    /// An attacker who knows common passwords finds it in few tries.
     #[error("{advice}")]
     TooGuessable {
-        /// Why, and what would be better; sentences for people, without the last full stop.
+        /// Why, and what would be better; full sentences, without the last full stop.
         advice: String,
     },
 }
@@ -82,11 +81,11 @@ pub fn check_suitable(
     password: &Secret<String>,
     name: &UserName,
 ) -> Result<(), UnsuitablePassword> {
-    // The bytes first: working on a huge text is work, too.
+    // The bytes first: processing a huge text is work, too.
     if password.expose().len() > MAX_BYTES {
         return Err(UnsuitablePassword::Length);
     }
-    // As it will be compared: a letter with its accent is one character, however it was typed.
+    // In the compared form: an accented letter is one character, however it was typed.
     let form = normalized(password);
     let text = form.expose();
     if text.len() > MAX_BYTES || !(MIN_CHARACTERS..=MAX_CHARACTERS).contains(&text.chars().count())
@@ -121,7 +120,7 @@ impl From<Busy> for NotHashed {
     }
 }
 
-/// More passwords are waiting to be checked than this server lets wait.
+/// More passwords are waiting to be checked than this server allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many passwords are being checked; try again in a moment")]
 pub struct Busy;
@@ -132,13 +131,13 @@ impl From<Full> for Busy {
     }
 }
 
-/// The one place where passwords are hashed.
+/// The only place where passwords are hashed.
 pub(crate) struct Hashing {
     hasher: Argon2<'static>,
-    /// A hash that nothing verifies against, as costly as a real one.
+    /// A hash that no password matches, as costly as a real one.
     dummy: Secret<String>,
     places: Places,
-    /// Of accounts, for their turns.
+    /// Hashes account names into numbers for the queue.
     numbers: RandomState,
 }
 
@@ -146,13 +145,13 @@ pub(crate) struct Hashing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Match {
     No,
-    /// In the form that passwords are hashed in today.
+    /// In the form that passwords are hashed in now.
     Normalized,
-    /// As it was typed: the hash is from before passwords had one form.
+    /// As it was typed: the hash was made before passwords had one form.
     AsTyped,
 }
 
-/// Somebody who waits for a hash.
+/// A request that waits for a hash.
 #[must_use = "whoever is not awaited gives up"]
 pub(crate) struct Queued<'a> {
     passwords: &'a Hashing,
@@ -185,7 +184,7 @@ impl Hashing {
             .await?)
     }
 
-    /// Whether it would be hashed.
+    /// Whether it would be accepted, without hashing it.
     pub(crate) async fn check_new(
         &self,
         asker: Asker,
@@ -223,9 +222,9 @@ impl Hashing {
         })
     }
 
-    /// Whether a stored hash is easier to guess than one made today: no cost is higher and one
-    /// is lower, or the algorithm is another. So servers that are configured differently do
-    /// not undo each other's work.
+    /// Whether a stored hash is easier to guess than a new one: no cost is higher and one is lower,
+    /// or the algorithm differs. So servers with different configurations do not undo each other's
+    /// work.
     pub(crate) fn is_outdated(&self, stored: &Secret<String>) -> bool {
         let Ok(hash) = PasswordHash::new(stored.expose()) else {
             return false;
@@ -243,18 +242,18 @@ impl Hashing {
         then != now && then.iter().zip(now).all(|(then, now)| *then <= now)
     }
 
-    /// Somebody at an address of whom nothing is known.
+    /// An unknown client at this address.
     pub(crate) fn stranger(&self, address: IpAddr) -> Asker {
         Asker::at(address, WAIT)
     }
 
-    /// An account on a device that it knows, within its session, or with a link that was mailed
-    /// to it. Strangers do not make it wait.
+    /// An account on a device that it knows, within its session, or with a link that was mailed to
+    /// it. Strangers cannot delay it.
     pub(crate) fn known(&self, user: &UserName) -> Asker {
         Asker::known(Account::named(user.folded(), &self.numbers), WAIT)
     }
 
-    /// Begins to wait, unless too many do already.
+    /// Joins the queue, unless it is full.
     pub(crate) fn queue(&self, asker: Asker) -> Result<Queued<'_>, Busy> {
         Ok(Queued {
             passwords: self,
@@ -269,7 +268,7 @@ impl Hashing {
 }
 
 impl<'a> Queued<'a> {
-    /// The right to compute a hash, when it is its turn.
+    /// The right to compute a hash, as soon as it is this request's turn.
     pub(crate) async fn turn(self) -> Result<Turn<'a>, Busy> {
         Ok(Turn {
             passwords: self.passwords,
@@ -286,7 +285,7 @@ impl Turn<'_> {
             .await
     }
 
-    /// The hash of a new password, unless somebody who knows these words guesses it easily.
+    /// The hash of a new password, unless it is easy to guess for someone who knows these words.
     pub(crate) async fn hash_new(
         self,
         password: Secret<String>,
@@ -301,12 +300,12 @@ impl Turn<'_> {
         .await
     }
 
-    /// Whether the password is the one that was hashed. Without a hash the answer is no,
-    /// after the same work.
+    /// Whether the password is the one that was hashed. Without a hash the answer is no, after the
+    /// same work.
     ///
-    /// A hash from before passwords had one form is of what was typed, so that is looked at, too,
-    /// where it differs: one hash more, whatever came of the first and whether there is anything
-    /// to compare with. The time tells how the password was typed, and nothing of the account.
+    /// Older hashes are of the text as typed, before passwords had one form. So if that differs, it
+    /// is checked too: one more hash, whatever the result of the first and even without a hash to
+    /// compare with. The time reveals how the password was typed, and nothing about the account.
     pub(crate) async fn verify(
         self,
         password: Secret<String>,
@@ -330,8 +329,8 @@ impl Turn<'_> {
         if exists { matched } else { Match::No }
     }
 
-    /// The turn goes along, so that a request that is given up does not make room for
-    /// another hash while its own is still computed.
+    /// The turn moves into the task, so that an abandoned request does not make room for another
+    /// hash while its own is still being computed.
     async fn run<T: Send + 'static>(self, work: impl FnOnce() -> T + Send + 'static) -> T {
         let place = self.place;
         let work = move || {
@@ -351,7 +350,7 @@ fn hash(hasher: &Argon2<'_>, password: &[u8]) -> String {
     hash.to_string()
 }
 
-/// A hash that cannot be read verifies nothing.
+/// An unreadable hash matches nothing.
 fn verify(hasher: &Argon2<'_>, password: &[u8], expected: &str) -> bool {
     match PasswordHash::new(expected) {
         Ok(hash) => hasher.verify_password(password, &hash).is_ok(),
@@ -536,7 +535,7 @@ mod tests {
         let mut waiting = vec![queue(1).unwrap(), queue(1).unwrap()];
         assert!(queue(1).is_err(), "one address has so many");
         waiting.push(queue(2).unwrap());
-        // One more takes the place of the last of those that have most.
+        // One more replaces the last request of the asker with the most.
         waiting.push(queue(3).unwrap());
         assert!(matches!(waiting.remove(1).turn().await, Err(Busy)));
         assert!(queue(4).is_err(), "all have so many, and each has one");
@@ -547,7 +546,7 @@ mod tests {
         ];
         assert!(passwords.queue(known).is_err());
         drop(held);
-        // Its turn comes before all of theirs.
+        // It gets its turn before all strangers.
         assert!(at_home.remove(0).turn().await.is_ok());
         waiting.clear();
         assert!(queue(1).is_ok(), "those who gave up wait no longer");

@@ -1,20 +1,20 @@
-//! What a client presents, parsed once from all its `Authorization` headers, or its session
-//! cookie where it sent none.
+//! The credential that a client presents, parsed once from all its `Authorization` headers, or from
+//! its session cookie if it sent none.
 
 use data_encoding::BASE64;
 use storage::Secret;
 use zeroize::Zeroizing;
 
-/// The user name that announces an API token in the password's place.
+/// The user name that marks the password as an API token.
 pub const TOKEN_USER: &str = "__token__";
 
-/// Longest value of the header, in bytes: a token of 8 KiB in base64 once more, and some.
+/// Maximum length of the header, in bytes: a token of 8 KiB, in base64 again, and some more.
 const MAX_HEADER_LENGTH: usize = model::limit::CREDENTIAL_BYTES.length();
-/// Longest user name and password, in bytes. A password has at most 1024 characters.
+/// Maximum length of user name and password, in bytes. A password has at most 1024 characters.
 const MAX_USER_LENGTH: usize = 256;
 const MAX_PASSWORD_LENGTH: usize = 4 * crate::passwords::MAX_CHARACTERS;
 
-/// What was presented, not yet believed.
+/// The presented credential, not verified yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Presented {
     /// No `Authorization` header.
@@ -31,8 +31,8 @@ pub enum Presented {
     Session(Secret<String>),
 }
 
-/// The `Authorization` header cannot be read. The text says what would be right, and
-/// never repeats what was sent.
+/// The `Authorization` header cannot be read. The text says what would be right, and never repeats
+/// the header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidAuthorization {
     #[error("send one Authorization header, not several")]
@@ -83,7 +83,7 @@ impl Presented {
         let Some(value) = values.next() else {
             return Ok(Self::None);
         };
-        // Two headers: a proxy or another parser may believe the other one.
+        // With two headers, a proxy or another parser may use the other one.
         if values.next().is_some() {
             return Err(InvalidAuthorization::Several);
         }
@@ -104,12 +104,12 @@ impl Presented {
         }
     }
 
-    /// The session cookie, where nothing else was presented: whoever sends a header as well
-    /// is a program, and must not act with more than it named.
+    /// The session cookie, if nothing else was presented: a client that also sends a header is a
+    /// program, and must not act with more than it named.
     #[must_use]
     pub fn with_session_cookie(self, cookie: Option<&str>) -> Self {
         match (self, cookie) {
-            // What has not the form of one is none.
+            // A cookie without the form of a secret is ignored.
             (Self::None, Some(cookie)) if cookie.len() == crate::opaque::LENGTH => {
                 Self::Session(Secret::new(cookie.to_owned()))
             }
@@ -142,8 +142,8 @@ impl Presented {
         })
     }
 
-    /// White space around a token is stripped, as PyPI does: secrets are often stored with
-    /// the end of their line.
+    /// White space around a token is stripped, as PyPI does: secrets are often stored with their
+    /// line ending.
     fn parse_token(text: &str) -> Result<Self, InvalidAuthorization> {
         let token = text.trim();
         if token.is_empty() {

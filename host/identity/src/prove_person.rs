@@ -1,4 +1,4 @@
-//! Password and second factor proven within one call.
+//! Password and second factor verified within one call.
 
 use std::net::IpAddr;
 
@@ -20,45 +20,45 @@ use crate::refusals::Failure;
 use crate::request::{Concerning, RequestContext, Stop, UseCase};
 use crate::{opaque, totp};
 
-/// What a person typed.
+/// The input of a person.
 pub(crate) struct Proof<'a> {
     /// The user name, or a verified email address.
     pub(crate) user_name: &'a str,
     pub(crate) password: Secret<String>,
     pub(crate) totp_code: Option<&'a str>,
-    /// Whether somebody who has a second factor must send a code: where there is a place for one.
+    /// Whether a user who has a second factor must send a code: if the call has a place for one.
     pub(crate) asks_for_code: bool,
     pub(crate) place: Place<'a>,
 }
 
-/// Where a password is typed.
+/// Where a password was typed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Place<'a> {
-    /// By a program, or nobody knows where.
+    /// In a program, or in an unknown place.
     Anywhere,
     /// In a browser with this device cookie, if it sent one.
     Browser(Option<&'a str>),
-    /// By a program with this device secret, if it sent one.
+    /// In a program with this device secret, if it sent one.
     CommandLine(Option<&'a str>),
-    /// Within a live session of the user who is named.
+    /// In a live session of the named user.
     Session(SessionId),
 }
 
-/// What a person sends with a call, to prove who they are for this call alone.
+/// A person's proof of identity, for this call alone.
 #[derive(Clone, Copy)]
 pub struct PersonalProof<'a> {
     /// The user name, or a verified email address.
     pub user_name: &'a str,
     pub password: &'a Secret<String>,
     pub totp_code: Option<&'a str>,
-    /// The secret that an earlier answer gave the command line, if there was one.
+    /// The device secret that an earlier answer returned to the command line, if any.
     pub device: Option<&'a str>,
-    /// What the machine calls itself, for the list of known devices.
+    /// The machine's own name, for the list of known devices.
     pub host: Option<&'a str>,
 }
 
-/// A TOTP code that was verified and not yet used up. It authorises nothing until
-/// [`Proofs::spend_code`] accepted it, which it does once.
+/// A TOTP code that was verified and is not used up yet. It authorises nothing until
+/// [`Proofs::spend_code`] accepts it, which happens only once.
 #[derive(Debug)]
 #[must_use = "a code that is not spent can be sent again"]
 pub struct UnspentCode {
@@ -81,11 +81,11 @@ impl UnspentCode {
 /// Who it is.
 pub(crate) struct Proven {
     pub(crate) user: UserRow,
-    /// The TOTP code that was verified beside the password.
+    /// The TOTP code that was verified along with the password.
     pub(crate) code: Option<UnspentCode>,
 }
 
-/// Why it is nobody.
+/// Why the person was not proven.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Problem {
     #[error("wrong: {why}")]
@@ -105,7 +105,7 @@ pub(crate) enum Problem {
 }
 
 impl Problem {
-    /// As a refusal; `wrong` says it in the words of the place.
+    /// Converts it into a refusal; `wrong` provides the wording.
     pub(crate) fn into_failure(
         self,
         credential: CredentialKind,
@@ -130,26 +130,25 @@ impl From<Busy> for Problem {
 }
 
 crate::areas::area! {
-    /// What people prove themselves with: passwords and codes, counted and compared.
+    /// Proofs of identity: passwords and codes, counted and compared.
     Proofs
 }
 
 impl Proofs<'_> {
-    /// Proves a person by password and TOTP code, for this request alone: no session
-    /// remains. Yields credential `session` with the assurance of now. For a user without
-    /// any second factor the assurance carries none, and it is for the policies to require
-    /// one. For a user with one a missing or wrong code is answered and counted like a wrong
-    /// password; who has security keys alone acts in a browser.
+    /// Proves a person by password and TOTP code, for this request alone, without a session. Yields
+    /// credential `session` with the current assurance. For a user without any second factor the
+    /// assurance has none, and the policies may require one. For a user with one, a missing or
+    /// wrong code is answered and counted like a wrong password; a user with only security keys
+    /// must use a browser.
     ///
-    /// Where a code is what proves the person, it does so from a command line that they
-    /// confirmed, as a login by code does from a browser that they confirmed: whoever got
-    /// password and code out of somebody has neither that nor the mail about it.
+    /// A code is accepted only from a command line that its user confirmed, just like a login by
+    /// code needs a confirmed browser: an attacker who tricked a user out of password and code has
+    /// neither that device nor the mail about it.
     ///
     /// Refused unverified where the attempt's policy set could not permit a session.
     ///
-    /// The code is verified here and used up by [`Self::spend_code`], between the decision
-    /// and the change: what is refused or cannot be done costs nobody a code, and no code
-    /// authorises two actions.
+    /// The code is verified here and used up by [`Self::spend_code`], between the decision and the
+    /// change: a refused or failed action costs no code, and no code authorises two actions.
     pub async fn prove_person(
         self,
         context: RequestContext<'_>,
@@ -216,8 +215,8 @@ impl Proofs<'_> {
         Ok((case.admit(caller).await?, code))
     }
 
-    /// Lets in a command line that its user confirmed, and one of a user who cannot be asked.
-    /// Every other is refused before anything is decided, and its user is asked by mail.
+    /// Admits a command line that its user confirmed, and any of a user who cannot be asked. All
+    /// others are refused before the decision, and the user is asked by mail.
     async fn admit_device(
         self,
         case: &UseCase<'_>,
@@ -262,8 +261,8 @@ impl Proofs<'_> {
         Ok(())
     }
 
-    /// Uses up a code, once and for all: of any number of requests that carry it, one gets
-    /// past this. The others are refused like those with a wrong code.
+    /// Uses up a code: of any number of requests with it, only one gets past this. The others are
+    /// refused like those with a wrong code.
     pub async fn spend_code(
         self,
         context: RequestContext<'_>,
@@ -282,8 +281,8 @@ impl Proofs<'_> {
         case.answer(spent.await).await
     }
 
-    /// Whether the code was not used before; it is used up now. One that was is counted like a
-    /// wrong one, so that nobody tries old codes without an end.
+    /// Uses up the code; false if it was used before. Such a code is counted like a wrong one, so
+    /// that old codes cannot be tried endlessly.
     pub(crate) async fn accept_code(
         self,
         address: IpAddr,
@@ -297,7 +296,7 @@ impl Proofs<'_> {
             return Ok(true);
         }
         let limits = &self.config().limits;
-        // Refused in any case: whether it still fits the limits changes nothing.
+        // Refused in any case, whether or not it still fits the limits.
         let _counted = limits::take(
             self.storage(),
             &[
@@ -311,11 +310,11 @@ impl Proofs<'_> {
         Ok(false)
     }
 
-    /// Limits first, then the same work for every user, known or not: one hash, or two of a password
-    /// that is not typed in the form in which passwords are compared, and one code.
+    /// Checks the limits first, then does the same work for every user, known or not: one hash, or
+    /// two for a password that was not typed in the form that is compared, and one code.
     ///
-    /// The clock is asked here and not when the request began: a body that is sent slowly
-    /// must not keep an old code alive.
+    /// The time is taken here and not when the request began: a slow body must not keep an old code
+    /// alive.
     pub(crate) async fn prove(self, address: IpAddr, proof: Proof<'_>) -> Result<Proven, Problem> {
         let name = Login::parse(proof.user_name);
         let limits = &self.config().limits;
@@ -335,7 +334,7 @@ impl Proofs<'_> {
             ),
         };
         let passwords = match &known {
-            // Strangers who fail on purpose count elsewhere, so they keep nobody out here.
+            // Failures of strangers are counted elsewhere, so they lock no one out here.
             Some(known) => limits.password_known_by(known, &name).into(),
             None => {
                 let mut counters = vec![limits.password_from(address)];
@@ -344,22 +343,22 @@ impl Proofs<'_> {
                     Login::Email(address) => Some(limits.password_of_address(address)),
                     Login::Nobody => None,
                 });
-                // Last: the others, which keep most of what one attacker does from counting here.
+                // Last: the others stop most of one attacker's attempts before they count here.
                 counters.push(limits.password_of_all());
                 counters
             }
         };
-        // Kept, whatever it comes to, and before the wait for a turn.
+        // Never given back, and taken before the wait for a turn.
         let checks: Vec<Counter> = match &known {
             Some(known) => limits.password_checks_known_by(known, &name).into(),
             None => vec![limits.password_checks_of_from(&name, address)],
         };
-        // Whoever is over a limit anyway does not wait for a turn, and takes none away. Asked
-        // first, since it writes nothing: names are made up as fast as somebody can send them.
+        // A request over a limit must not take a turn from others. Checked first, since this writes
+        // nothing: an attacker can make up any number of names.
         if let Err(too_many) = limits::check(self.storage(), &passwords, self.now()).await? {
             return Err(self.too_many(&name, too_many).await?);
         }
-        // A place in the queue before any row: whoever finds none leaves nothing behind.
+        // A place in the queue before any row: a request without one leaves no row behind.
         let asker = match &its_user {
             Some(user) => self.identity.inner.passwords.known(user),
             None => self.identity.inner.passwords.stranger(address),
@@ -413,9 +412,9 @@ impl Proofs<'_> {
             let Some(step) = step else {
                 return wrong("no-code");
             };
-            // Counted only once the password is right: otherwise any stranger could use up
-            // somebody's codes for the day, and with them publishing. Who is over the limit
-            // learns how long to wait, and that the password is right, as at the login.
+            // Counted only once the password is right: otherwise any stranger could use up a user's
+            // codes for the day and so block publishing. A caller over the limit learns how long to
+            // wait, and that the password is right, as at the login.
             let counters: Vec<Counter> = match &known {
                 Some(known) => limits
                     .factor_known_by(Factor::Totp, known, &user.name)
@@ -446,7 +445,7 @@ impl Proofs<'_> {
             }
             taken_codes.give_back(self.storage()).await?;
         }
-        // A key needs a browser. A password alone is less than a login of this user proves.
+        // A key needs a browser. A password alone proves less than this user's logins.
         if proof.asks_for_code && code.is_none() && user.facts().factors.any() {
             return wrong("factor-needs-browser");
         }
@@ -462,7 +461,7 @@ impl Proofs<'_> {
         Ok(Proven { user, code })
     }
 
-    /// Whose password cannot be tried any more, so that they read of it.
+    /// Includes the user, so that they see it in their history.
     async fn too_many(self, login: &Login<'_>, too_many: TooMany) -> Result<Problem, StorageError> {
         let user = self.named(login).await?.map(|user| user.id);
         Ok(Problem::TooMany { too_many, user })
@@ -476,8 +475,8 @@ impl Proofs<'_> {
         }
     }
 
-    /// The browser or command line, and its user, if the user who is named confirmed it. The same statements
-    /// for a name that nobody has.
+    /// The browser or command line, and its user, if the named user confirmed it. Runs the same
+    /// statements for a name that does not exist.
     async fn known_device(
         self,
         login: &Login<'_>,
@@ -496,8 +495,8 @@ impl Proofs<'_> {
             .map(|(_, user)| (Known::Device(hash), user.name)))
     }
 
-    /// Hashes a password that was proven with the cost and in the form of today: now is the only time that it
-    /// is known. Who proves it is not kept from anything if that fails. The new hash, if it counts.
+    /// Hashes a proven password again with the current cost and form: only now is it known. A
+    /// failure does not affect the request. Returns the new hash, if it was stored.
     async fn rehash(
         self,
         asker: Asker,
@@ -513,7 +512,7 @@ impl Proofs<'_> {
                 .rehash_password(user, outdated.expose(), hash.expose())
                 .await?
             {
-                // Set anew in this very moment; that one counts.
+                // A new password was set at this very moment, and stays.
                 return Ok(false);
             }
             let rehashed = AuditEvent::of_server(self.now(), Detail::PasswordRehashed);

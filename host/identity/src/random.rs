@@ -3,7 +3,7 @@
 /// Fills `bytes` from the operating system.
 ///
 /// # Panics
-/// Where the operating system has none, and nothing here would be safe.
+/// If the operating system provides none: nothing here would be safe.
 #[expect(
     clippy::disallowed_methods,
     reason = "the one place that asks for them"

@@ -1,12 +1,11 @@
-//! Who reads the index and its files.
+//! Readers of the index and its files.
 //!
-//! Anybody may send anything with a read: a token for uploads, one that was revoked, what
-//! `~/.netrc` has for this host. It decides something only where it is accepted and permitted;
-//! else the gate decides as if it had not been sent, and only a read that is nobody's to make
-//! is refused for it.
+//! A read may carry any credential: a token for uploads, a revoked one, the entry of `~/.netrc` for
+//! this host. It matters only if it is accepted and permitted; otherwise the gate decides as if it
+//! had not been sent, and it causes a refusal only if anonymous callers may not read.
 //!
-//! Invariant: no password is verified for a read, whatever the policies say. It would have to
-//! be hashed for each of a thousand files, and each answer would say whether it is right.
+//! Invariant: no password is verified for a read, whatever the policies say. It would have to be
+//! hashed for each of a thousand files, and each answer would reveal whether it is right.
 
 use std::borrow::Cow;
 
@@ -22,18 +21,18 @@ use crate::{InvalidAuthorization, Presented};
 #[derive(Debug)]
 pub struct Unaccepted {
     failure: Failure,
-    /// The user name that stood beside a password.
+    /// The user name that was sent with a password.
     named: Option<String>,
 }
 
 crate::areas::area! {
-    /// Who reads the index and its files.
+    /// Readers of the index and its files.
     Readers
 }
 
 impl Readers<'_> {
-    /// Who reads. What is not accepted makes an anonymous caller, is noted in the attempt, and
-    /// is to be shown to [`Readers::permitted`] or [`Readers::refused`] afterwards.
+    /// The reader. A credential that is not accepted yields an anonymous caller and is noted in the
+    /// attempt; it must be passed to [`Readers::permitted`] or [`Readers::refused`] afterwards.
     pub async fn authenticate(
         self,
         attempt: &Attempt,
@@ -79,9 +78,8 @@ impl Readers<'_> {
         }
     }
 
-    /// Notes what came with a read that was permitted; `without` says that it was permitted to
-    /// anybody. A credential that was accepted and read is audited, and without that there is
-    /// no read.
+    /// Notes the credential of a read that was permitted; `without` means that anonymous callers
+    /// may read, too. A read by an accepted credential is audited, and fails if that fails.
     pub async fn permitted(
         self,
         context: RequestContext<'_>,
@@ -102,8 +100,8 @@ impl Readers<'_> {
             .await
     }
 
-    /// Records and counts what came with a read that was refused. What the client is told is
-    /// what was wrong with its credential, where that was not accepted.
+    /// Records and counts the credential of a read that was refused. If it was not accepted, the
+    /// client learns why.
     pub async fn refused(
         self,
         context: RequestContext<'_>,
@@ -135,11 +133,11 @@ impl Readers<'_> {
         }
     }
 
-    /// Whoever was named beside a password that nobody looked at learns of it from their
-    /// history: it may lie in a program that they forgot.
+    /// Records an unread password in the history of the user it was sent for: it may be stored in a
+    /// program that they forgot.
     ///
-    /// Beside the request, which takes no longer for a name that somebody has; and one at a
-    /// time, so that a flood of them is no flood of queries.
+    /// Runs in parallel to the request, so the time of the answer does not reveal whether the name
+    /// exists. One at a time, so a flood of requests causes no flood of queries.
     fn note_unread_password(self, case: &UseCase<'_>, unaccepted: &Unaccepted) {
         let Unaccepted {
             failure,
@@ -185,7 +183,7 @@ impl Readers<'_> {
     }
 }
 
-/// Records that a caller with a header reads, or tries to.
+/// Records a read, or an attempt to read, by a caller with a header.
 async fn audit_reader(case: &UseCase<'_>, caller: &Caller) -> Result<(), Failure> {
     let recorder = case.gate.recorder();
     if is_header(caller) && recorder.wants_reader(case.attempt, caller, case.action) {
@@ -194,7 +192,7 @@ async fn audit_reader(case: &UseCase<'_>, caller: &Caller) -> Result<(), Failure
     Ok(())
 }
 
-/// Whether a caller came by a header. Whoever has a session was audited when it began.
+/// Whether a caller came by a header. A session was audited when it began.
 fn is_header(caller: &Caller) -> bool {
     !matches!(
         caller.credential,

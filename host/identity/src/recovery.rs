@@ -1,5 +1,5 @@
-//! Recovery of an account by staff: announced, delayed, audited. Staff never see a secret:
-//! what comes of it is a link to the account's own address.
+//! Recovery of an account by staff: announced, delayed, audited. Staff never see a secret: the
+//! result is a link to the account's own address.
 
 use gate::{Permit, Refusal, Target, TargetFacts};
 use model::audit::{Actor, AuditEvent, Detail};
@@ -19,10 +19,10 @@ use crate::password_reset::LINK_LIFETIME;
 use crate::request::RequestContext;
 use crate::{Account, AccountView, OwnSession, opaque};
 
-/// Recoveries completed in one go.
+/// Maximum number of recoveries completed in one go.
 const AT_ONCE: u32 = 50;
 
-/// Fewest and most characters of a reason.
+/// Minimum and maximum number of characters of a reason.
 pub const MIN_REASON: usize = 10;
 pub const MAX_REASON: usize = model::limit::REASON.length();
 
@@ -32,7 +32,7 @@ pub fn is_reason(text: &str) -> bool {
     (MIN_REASON..=MAX_REASON).contains(&text.chars().count()) && model::text::is_plain_line(text)
 }
 
-/// Recover somebody's account.
+/// Recover a user's account.
 #[derive(Clone, Debug)]
 pub struct RecoverAccount {
     pub user: UserId,
@@ -49,11 +49,11 @@ pub struct CancelRecovery {
 /// List recoveries, the newest first.
 #[derive(Clone, Copy, Debug)]
 pub struct ListRecoveries {
-    /// Most of them.
+    /// Maximum number of recoveries to list.
     pub limit: u32,
 }
 
-/// Stop the recovery of one's own account, by who is logged in to it.
+/// Stop the recovery of one's own account, while logged in to it.
 #[derive(Clone, Copy, Debug)]
 pub struct StopOwnRecovery {
     pub account: Account,
@@ -121,7 +121,7 @@ impl From<StorageError> for RecoveryError {
     }
 }
 
-/// Look at the recovery that a mailed link would stop.
+/// Show the recovery that a mailed link would stop.
 #[derive(Clone, Debug)]
 pub struct ReadRecoveryLink {
     pub link: String,
@@ -152,8 +152,8 @@ impl Target for CancelRecovery {
     }
 }
 
-/// Decided like a new password by a mailed link: it is the owner's own and not what staff may
-/// do, and whoever has the mailbox and no factor at hand must be able to do it.
+/// Decided like a new password by a mailed link: it is the owner's own action and not one of staff,
+/// and an owner with the mailbox and no factor at hand must be able to do it.
 impl Target for StopRecovery {
     fn facts(&self) -> TargetFacts<'_> {
         TargetFacts::of(Action::PasswordReset)
@@ -172,8 +172,8 @@ impl Target for ListRecoveries {
     }
 }
 
-/// How long after its time a recovery can be stopped by the link, if it has not happened by
-/// then: a server completes it some seconds later, or when it is back.
+/// How long after its due time the link can stop a recovery that has not happened yet: a server
+/// completes it some seconds later, or once it is up again.
 const LATEST_MS: i64 = 7 * 24 * 3600 * 1000;
 
 crate::areas::area! {
@@ -182,8 +182,8 @@ crate::areas::area! {
 }
 
 impl Recoveries<'_> {
-    /// Announces a recovery to every verified address of the user. It happens after the
-    /// configured wait unless it is stopped.
+    /// Announces a recovery to every verified address of the user. Unless stopped, it happens after
+    /// the configured wait.
     pub async fn start(self, permit: Permit<RecoverAccount>) -> Result<RecoveryId, RecoveryError> {
         let RecoverAccount { user, reason } = permit.target();
         let reason = reason.trim();
@@ -207,7 +207,7 @@ impl Recoveries<'_> {
                     .await?
                     .filter(|actor| actor.staff)
                     .ok_or(RecoveryError::NotStaff)?;
-                // Whoever took over one account of the staff must not get the others by it.
+                // An attacker who took over one staff account must not get the others this way.
                 match user.staff {
                     _ if actor.id == user.id => return Err(RecoveryError::OwnAccount),
                     true => return Err(RecoveryError::StaffAccount),
@@ -219,7 +219,7 @@ impl Recoveries<'_> {
             }
         };
         let mailbox = self.identity.mailbox(&user).await?;
-        // The link for a new password will go to the primary one.
+        // The link for a new password will go to the primary address.
         if mailbox.primary().is_none() {
             return Err(RecoveryError::NobodyToTell);
         }
@@ -322,7 +322,7 @@ impl Recoveries<'_> {
             .collect())
     }
 
-    /// Who has this name, for staff who recover accounts.
+    /// The user with this name, for staff who recover accounts.
     pub async fn user_to_recover(
         self,
         _permit: &Permit<ListRecoveries>,
@@ -370,7 +370,7 @@ impl Recoveries<'_> {
             .map(|recovery| (stored, recovery)))
     }
 
-    /// Stops a recovery by the mailed link. `UnknownRecovery` for a link that does not count.
+    /// Stops a recovery by the mailed link. `UnknownRecovery` for a link that is not valid.
     pub async fn cancel_by_link(
         self,
         context: RequestContext<'_>,
@@ -392,7 +392,7 @@ impl Recoveries<'_> {
             .await
     }
 
-    /// What a mailed link would stop, and whose account it is.
+    /// The recovery that a mailed link would stop, and its user.
     async fn to_stop(self, link: &str) -> Result<Option<StopRecovery>, StorageError> {
         let Some((link, recovery)) = self.running(link).await? else {
             return Ok(None);
@@ -410,8 +410,8 @@ impl Recoveries<'_> {
         self.waiting(view.user()).await
     }
 
-    /// The recovery of one's own account that waits, for a notice on pages that were decided for
-    /// something else: whoever is logged in reads of it wherever they look.
+    /// The waiting recovery of one's own account, for a notice on pages that were decided for other
+    /// actions: a logged-in user sees it on every page.
     pub async fn announced_in(
         self,
         session: OwnSession,
@@ -428,7 +428,7 @@ impl Recoveries<'_> {
         Ok(self.storage().recovery_of(user).await?.map(announced))
     }
 
-    /// Stops the recovery of the account of who is logged in. `UnknownRecovery` if none waits.
+    /// Stops the recovery of the caller's own account. `UnknownRecovery` if none waits.
     pub async fn stop_own(self, permit: Permit<StopOwnRecovery>) -> Result<(), RecoveryError> {
         let user = permit.target().account.id();
         let recovery = self
@@ -487,8 +487,8 @@ impl Recoveries<'_> {
         Ok(())
     }
 
-    /// Completes the recoveries whose time has come; how many. For a task in the background,
-    /// on any number of servers. One that fails keeps no other from being completed.
+    /// Completes the recoveries that are due; returns how many. For a background task on any number
+    /// of servers. One that fails does not prevent the others.
     pub async fn complete_due(self) -> Result<u64, StorageError> {
         let mut completed = 0;
         for recovery in self.storage().due_recoveries(self.now(), AT_ONCE).await? {
@@ -502,8 +502,8 @@ impl Recoveries<'_> {
         Ok(completed)
     }
 
-    /// Removes what the owner has lost and what somebody else may have got, and mails a link
-    /// for a new password. False when another server was first, or it was stopped.
+    /// Removes what the owner lost and what an attacker may have, and mails a link for a new
+    /// password. False if another server was first, or it was stopped.
     async fn complete(self, recovery: &RecoveryRow) -> Result<bool, StorageError> {
         let now = self.now();
         let emails = self.storage().emails(recovery.user).await?;

@@ -1,8 +1,7 @@
 //! The texts of refusals, in one place.
 //!
-//! What a text says depends on what was sent, never on what is stored: an unknown user and
-//! a wrong password, an unknown token and a revoked one read the same. The audit log has
-//! the difference.
+//! A text depends on what was sent, never on what is stored: an unknown user and a wrong password,
+//! or an unknown token and a revoked one, get the same text. The audit log has the difference.
 
 use gate::{Page, Reason, RefusalKind};
 use model::action::Subject;
@@ -21,12 +20,12 @@ pub(crate) struct Failure {
     pub(crate) why: &'static str,
     /// The second factor that was tried.
     pub(crate) factor: Option<Factor>,
-    /// Whose credential it would have been, if that is known.
+    /// The owner of the credential, if known.
     pub(crate) user: Option<UserId>,
-    /// Which token it is, if its signature is right.
+    /// The token, if its signature is right.
     pub(crate) token: Option<TokenId>,
     pub(crate) kind: RefusalKind,
-    /// Why, for the one who is refused.
+    /// Why, for the refused caller.
     pub(crate) reason: Reason,
 }
 
@@ -85,7 +84,7 @@ impl Failure {
         )
     }
 
-    /// A password where no policy could permit one; nobody looked whether it is right.
+    /// A password where no policy could permit one; it was not checked.
     pub(crate) fn password_not_accepted(action: Action, looks_like_token: bool) -> Self {
         let is_upload = action.about() == Subject::NewFile;
         let message = if is_upload {
@@ -98,7 +97,7 @@ impl Failure {
         } else if is_upload {
             "Create an API token and upload with __token__ as the user name and the token as the password."
         } else if action.is_read() {
-            // Of reads, only those are refused that need one.
+            // Reads are refused only if they need a credential.
             "Use __token__ as the user name and an API token of this registry as the password."
         } else {
             "Remove them from the address or the netrc file; where credentials are needed, use __token__ as the user name and an API token as the password."
@@ -140,7 +139,7 @@ impl Failure {
         Self::denied(CredentialKind::Session, why, user, reason)
     }
 
-    /// A login's first step. Which of the three is wrong is not told.
+    /// A login's first step. The text does not say which part is wrong.
     pub(crate) fn login(why: &'static str, user: Option<UserId>) -> Self {
         let message = "User name or email address and password do not match.";
         let remedy = "Check both.";
@@ -160,7 +159,7 @@ impl Failure {
         )
     }
 
-    /// A second factor that was not right, of somebody who is known by now.
+    /// A wrong second factor of a user who is known by now.
     pub(crate) fn second_factor(why: &'static str, factor: Factor, user: UserId) -> Self {
         let (code, message, remedy) = match factor {
             Factor::Totp => (
@@ -190,7 +189,7 @@ impl Failure {
         }
     }
 
-    /// A passkey in the place of name and password.
+    /// A passkey in place of name and password.
     pub(crate) fn passkey(why: &'static str, user: Option<UserId>) -> Self {
         let message = "The passkey was not accepted.";
         let remedy = "Try again, use another one, or log in with user name and password.";
@@ -201,7 +200,7 @@ impl Failure {
         }
     }
 
-    /// The password of somebody who is logged in.
+    /// The password of a user who is logged in.
     pub(crate) fn own_password(why: &'static str, user: Option<UserId>) -> Self {
         let reason = reason(
             "wrong-password",
@@ -223,7 +222,7 @@ impl Failure {
         Self::denied(CredentialKind::Session, "session-ended", user, reason)
     }
 
-    /// The same failure, known to concern this user.
+    /// The same failure, for this user.
     pub(crate) fn of(self, user: UserId) -> Self {
         Self {
             user: Some(user),
@@ -263,7 +262,7 @@ impl Failure {
             "Wait {}, then try again.",
             wait_in_words(retry_after_seconds)
         );
-        // Some count failures, some what was asked for: the text says what is true of both.
+        // Some limits count failures, others count requests: the text is true of both.
         let reason = reason(
             "too-many-attempts",
             "This was tried too often.",
@@ -283,7 +282,7 @@ impl Failure {
         }
     }
 
-    /// Mails about unknown browsers, of which this one got none.
+    /// The limit of mails about unknown browsers is reached, so none was sent for this one.
     pub(crate) fn no_mail(too_many: TooMany, user: UserId) -> Self {
         let TooMany {
             retry_after_seconds,
@@ -309,7 +308,7 @@ impl Failure {
     }
 
     /// A command line that is not known to be the user's, although password and code were right.
-    /// `mailed_before` when the link was mailed a while ago and none now.
+    /// `mailed_before` if the link was mailed earlier and none was sent now.
     pub(crate) fn device_unknown(mailed_before: bool, user: UserId) -> Self {
         let message = match mailed_before {
             false => {
@@ -329,7 +328,7 @@ impl Failure {
         )
     }
 
-    /// Mails about unknown command lines, of which this one got none.
+    /// The limit of mails about unknown command lines is reached, so none was sent for this one.
     pub(crate) fn no_mail_for_command_line(too_many: TooMany, user: UserId) -> Self {
         let TooMany {
             retry_after_seconds,
@@ -392,7 +391,7 @@ impl Failure {
     }
 }
 
-/// Upper case at the front, a full stop at the end.
+/// Capitalizes the first letter and ends with a full stop.
 fn sentence(text: &str) -> String {
     let mut characters = text.chars();
     characters
@@ -405,7 +404,7 @@ fn sentence(text: &str) -> String {
 mod tests {
     use super::*;
 
-    /// The limits of the contract with policies hold for our own texts, too.
+    /// Our own texts are also subject to the limits of the contract with policies.
     #[test]
     fn texts_fit_the_contract_and_name_a_remedy() {
         let invalid = [

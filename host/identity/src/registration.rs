@@ -1,17 +1,17 @@
 //! Registering, and the first user of an empty registry.
 //!
-//! Nothing a stranger sees depends on whether a name or an address is taken: the same checks,
-//! the same hashing, the same statements, the same answer. What differs is the mail, and that
-//! goes to the owner of the address. Until its link is opened there is no account, no row that
-//! reserves the name, and no address that anybody has claimed.
+//! A stranger cannot see whether a name or an address is taken: the checks, the hashing, the
+//! statements and the answer are the same. Only the mail differs, and that goes to the owner of the
+//! address. Until its link is opened, there is no account, no row that reserves the name, and no
+//! claim on the address.
 //!
-//! The link proves whose the address is, and the password, typed once more, that the same
-//! person chose it. Else somebody could register with the address of another, who opens the
-//! link in good faith and makes an account that two can log in to.
+//! The link proves who owns the address, and the password, typed again, proves that the same person
+//! chose it. Otherwise an attacker could register with another person's address; that person opens
+//! the link in good faith, and both can log in to the account.
 //!
-//! Who may register is for the policies to say. That a registry has no staff yet closes
-//! nothing: whoever registers before becomes an ordinary user, and the operator's link for the
-//! first member of staff counts on.
+//! The policies decide who may register. A registry that has no staff yet is no exception: users
+//! who register then become ordinary users, and the operator's link for the first member of staff
+//! stays valid.
 
 use gate::{Attempt, Permit, Refusal, Target, TargetFacts};
 use model::audit::detail::Registration;
@@ -34,12 +34,12 @@ use crate::passwords::{Busy, MAX_BYTES, Match, NotHashed, UnsuitablePassword, ch
 use crate::refusals::Failure;
 use crate::request::{RequestContext, Stop, UseCase, ends_with};
 
-/// How long the links count.
+/// How long the links are valid.
 const LINK_MS: i64 = 24 * 3600 * 1000;
-/// The same for people.
+/// The same in words for people.
 pub const LINK_LIFETIME: &str = "24 hours";
 
-/// What somebody who registers typed.
+/// The input of somebody who registers.
 #[derive(Clone, Debug)]
 pub struct RegisterForm {
     pub user_name: String,
@@ -61,8 +61,8 @@ pub struct FieldError {
 pub struct PendingRegistration {
     pub user_name: UserName,
     pub email: String,
-    /// Whether somebody else has the name meanwhile, or had it before. Whoever sees this has
-    /// the mailbox, and could not register the name without learning it.
+    /// Whether another user has or had the name. Not a secret here: the mail to this address would
+    /// have said that the name was taken.
     pub name_taken: bool,
 }
 
@@ -148,7 +148,7 @@ impl Target for OpenRegistration {
     }
 }
 
-/// Look at the registration behind a link, before it is confirmed or discarded.
+/// Show the registration behind a link, before it is confirmed or discarded.
 #[derive(Clone, Debug)]
 pub struct ReadRegistration {
     pub link: String,
@@ -160,7 +160,7 @@ impl Target for ReadRegistration {
     }
 }
 
-/// Look whether a link would create the first user.
+/// Check whether a link would create the first user.
 #[derive(Clone, Debug)]
 pub struct ReadFirstUserLink {
     pub link: String,
@@ -172,7 +172,7 @@ impl Target for ReadFirstUserLink {
     }
 }
 
-/// Create an account, now or once a link was opened.
+/// Create an account, either now or once a link is opened.
 struct Register {
     user_name: UserName,
     email: String,
@@ -180,7 +180,7 @@ struct Register {
     password_state: PasswordState,
 }
 
-/// Throw a registration away.
+/// Discard a registration.
 struct Discard {
     link: SecretHash,
     user_name: UserName,
@@ -200,7 +200,7 @@ impl Target for Register {
 }
 
 impl Register {
-    /// What the link's row remembers.
+    /// The data of the link's row.
     fn to_data(&self) -> Secret<String> {
         let data = json!({
             "user-name": self.user_name.as_written(),
@@ -216,14 +216,14 @@ impl Register {
         let text = |field: &str| data[field].as_str();
         Some(Self {
             user_name: UserName::parse(text("user-name")?).ok()?,
-            // Written before domains had one form, maybe.
+            // It may have been stored before domains had one form.
             email: comparable(text("email")?).into_owned(),
             password_hash: Secret::new(text("password-hash")?.to_owned()),
             password_state: PasswordState::from_word(text("password-state")?)?,
         })
     }
 
-    /// Nobody yet, who has typed this password.
+    /// An anonymous caller who has typed this password.
     fn caller(&self) -> Caller {
         Caller {
             assurance: Assurance {
@@ -241,8 +241,8 @@ crate::areas::area! {
 }
 
 impl Registrations<'_> {
-    /// Every field that is wrong, told together. How easily the password is guessed is looked at
-    /// here only where another field is wrong; where none is, hashing does it in its turn.
+    /// Every wrong field, reported together. The strength of the password is estimated here only if
+    /// another field is wrong; otherwise, hashing does it in its turn.
     async fn check_form(
         self,
         attempt: &Attempt,
@@ -256,11 +256,11 @@ impl Registrations<'_> {
         let email = EmailAddress::parse(form.email.trim())
             .map_err(|error| wrong("email", error.to_string()))
             .ok();
-        // A name that is no name is not compared with the password.
+        // An invalid name is not compared with the password.
         let compared = user_name
             .clone()
             .unwrap_or_else(|| UserName::parse("x").expect("a user name"));
-        // What is no address may be as long as the form.
+        // An invalid address may be as long as the form.
         let email_known = email.as_ref().map_or("", EmailAddress::as_str);
         let suitable = match check_suitable(&form.password, &compared) {
             Ok(()) if user_name.is_some() && email.is_some() => Ok(()),
@@ -281,8 +281,8 @@ impl Registrations<'_> {
         }
     }
 
-    /// The estimate takes time and a form that is wrong is not counted as a registration, so it
-    /// is counted by itself; whoever sends too many learns of the password later.
+    /// The estimate takes time, and an invalid form is not counted as a registration. So it has its
+    /// own counter; a client over the limit learns about the password later.
     async fn look_at_strength(
         self,
         attempt: &Attempt,
@@ -315,8 +315,7 @@ impl Registrations<'_> {
     }
 
     /// Begins a registration. The answer, its time, the work and the statements are the same
-    /// whether the name and the address are free or not; the owner of the address learns it by
-    /// mail.
+    /// whether or not the name and the address are free; the mail informs the owner of the address.
     pub async fn register(
         self,
         context: RequestContext<'_>,
@@ -341,7 +340,7 @@ impl Registrations<'_> {
         let from = case.attempt.remote_address;
         let (user_name, email) = self.check_form(case.attempt, &form).await?;
         let limits = &self.config().limits;
-        // Of the address too, taken or not, so that nobody is flooded with mails by strangers.
+        // Also per address, taken or not, so that strangers cannot flood anyone with mails.
         let [of_address_from, of_address] = limits.registrations_of_address(&email, from);
         let counters = [limits.registrations_from(from), of_address_from, of_address];
         let counted = case.take(&counters).await?;
@@ -350,7 +349,7 @@ impl Registrations<'_> {
             .await;
         let is_given_back = match &prepared {
             Err(Stop::Ended(RegisterProblem::Busy(_))) => true,
-            // A form that is wrong, like those that are not hashed, and counted as one.
+            // An invalid form, counted like those that are refused before hashing.
             Err(Stop::Ended(RegisterProblem::Invalid(_))) => {
                 let wrong = [limits.wrong_forms_from(from)];
                 let taken = limits::take(self.storage(), &wrong, self.now()).await?;
@@ -367,7 +366,7 @@ impl Registrations<'_> {
         Ok(self.mail_registration(permit).await?)
     }
 
-    /// The work on a password that is to be set, the same for every name and address.
+    /// The work on a new password, the same for every name and address.
     async fn prepare_registration(
         self,
         case: &UseCase<'_>,
@@ -397,9 +396,9 @@ impl Registrations<'_> {
         })
     }
 
-    /// Mails the owner of the address: a link to whoever has no account with it, a notice to
-    /// whoever has one, or cannot have this name. All ways write a link, a mail and an event; the link of a notice is
-    /// known to nobody.
+    /// Mails the owner of the address: a link if there is no account with it, or else a notice;
+    /// also a notice if the name is taken. In all cases, a link, a mail and an event are written;
+    /// no one knows the secret of a notice's link.
     async fn mail_registration(self, permit: Permit<Register>) -> Result<(), StorageError> {
         let target = permit.target();
         let known = self
@@ -430,7 +429,7 @@ impl Registrations<'_> {
                     known.address.as_str(),
                 )
             }
-            // Told where the link would end all the same. Names are public.
+            // The link would only fail later. Names are public.
             _ if is_name_taken => (
                 Mail::new(MailKind::RegistrationNameTaken, [name, from]),
                 target.email.as_str(),
@@ -479,7 +478,7 @@ impl Registrations<'_> {
         self.still_waiting_for(&permit.target().link).await
     }
 
-    /// The same for the form that is shown again after it was sent, which was decided then.
+    /// The same for the form that is shown again after it was sent and decided.
     pub async fn still_waiting_for(
         self,
         link: &str,
@@ -515,7 +514,7 @@ impl Registrations<'_> {
     }
 
     /// Creates the user of a confirmed registration, with a verified address and the password,
-    /// which is asked for again: whoever has the link must be whoever registered.
+    /// which is asked for again: the link must be opened by the person who registered.
     pub async fn confirm(
         self,
         context: RequestContext<'_>,
@@ -546,7 +545,7 @@ impl Registrations<'_> {
         unit.take_link(&stored, LinkPurpose::Registration, self.now())
             .await?
             .ok_or(ConfirmProblem::UnknownLink)?;
-        // The link proves whose the address is; whoever only claimed it gives way.
+        // The link proves who owns the address; an unverified claim gives way.
         if let Some(claimant) = unit.release_unverified_email(&target.email).await? {
             let removed = Detail::EmailRemoved {
                 address: target.email.clone(),
@@ -585,7 +584,7 @@ impl Registrations<'_> {
         Ok(target.user_name.clone())
     }
 
-    /// Whether this is the password that was chosen with the registration; counted.
+    /// Whether this is the password that was chosen with the registration; the attempt is counted.
     async fn prove_registrant(
         self,
         case: &UseCase<'_>,
@@ -600,10 +599,10 @@ impl Registrations<'_> {
         ];
         let hashing = &self.identity.inner.passwords;
         let asker = hashing.stranger(case.attempt.remote_address);
-        // A place in the queue first: whoever finds none has tried nothing.
+        // A place in the queue first: a request without one is not counted as a try.
         let queued = hashing.queue(asker).map_err(ConfirmProblem::from)?;
         let counted = case.take(&counters).await?;
-        // No hash is computed of what is longer than any password.
+        // A text longer than any password is not hashed.
         let is_right = password.expose().len() <= MAX_BYTES
             && queued
                 .turn()
@@ -620,8 +619,8 @@ impl Registrations<'_> {
         Ok(())
     }
 
-    /// Throws a registration away, for the owner of an address who did not register. Its link
-    /// counts no more.
+    /// Discards a registration, for the owner of an address who did not register. Its link becomes
+    /// invalid.
     pub async fn discard(
         self,
         context: RequestContext<'_>,
@@ -659,8 +658,8 @@ impl Registrations<'_> {
         Ok(())
     }
 
-    /// The secret of a link that makes the first user, as long as nobody is staff and nobody
-    /// was. Each call makes a new one, and the ones before count no more.
+    /// The secret of a link that creates the first user, if no user is or was staff. Each call
+    /// creates a new one, and the previous ones become invalid.
     pub async fn first_user_link(self) -> Result<Option<Secret<String>>, StorageError> {
         if self.storage().had_staff().await? {
             return Ok(None);
@@ -704,7 +703,7 @@ impl Registrations<'_> {
             && !self.storage().had_staff().await?)
     }
 
-    /// Creates the first user who is staff. The link came with the server's own output, so the
+    /// Creates the first user, who is staff. The link came from the server's own output, so the
     /// address still has to be verified.
     pub async fn create_first_user(
         self,
@@ -724,7 +723,7 @@ impl Registrations<'_> {
         form: RegisterForm,
     ) -> Result<UserName, Stop<RegisterProblem>> {
         let stored = opaque::hash(link).ok_or(RegisterProblem::UnknownLink)?;
-        // Before any costly work is done for it.
+        // Before any costly work.
         if !self.is_for_first_user(link).await? {
             return Err(RegisterProblem::UnknownLink.into());
         }
@@ -749,7 +748,7 @@ impl Registrations<'_> {
             return Err(RegisterProblem::UnknownLink.into());
         }
         unit.drop_links_for(LinkPurpose::FirstUser).await?;
-        // An address that somebody only claimed is not theirs to keep.
+        // An unverified claim on the address gives way.
         if let Some(claimant) = unit.release_unverified_email(&target.email).await? {
             let removed = Detail::EmailRemoved {
                 address: target.email.clone(),
@@ -786,8 +785,8 @@ impl Registrations<'_> {
     }
 }
 
-/// What a stranger registered before the first member of staff did. Whoever has that link may
-/// know it.
+/// The name or address was registered by a stranger before. It is safe to reveal that to the holder
+/// of this link.
 fn taken(error: StorageError) -> RegisterProblem {
     let (field, message) = match error.conflict() {
         Some(Conflict::UserNameTaken) => {
@@ -805,6 +804,6 @@ fn taken(error: StorageError) -> RegisterProblem {
     }])
 }
 
-/// [`UserName::parse`]'s rule, for whoever has never seen a pattern.
+/// The rule of [`UserName::parse`], in words for people who do not read patterns.
 const NAME_RULE: &str = "a user name has 1 to 50 letters from a to z, digits, full stops, hyphens and underscores. \
     The first and the last one are a letter or a digit";

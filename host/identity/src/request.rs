@@ -1,12 +1,12 @@
-//! One request, as the use cases of this crate see it, and the one way in which they refuse.
+//! One request from the view of this crate's use cases, and the only way in which they refuse.
 //!
-//! An entry point takes a [`RequestContext`] and makes a [`UseCase`] of it. What it does lies in
-//! a function that ends with `Ok` or with a [`Stop`], so `?` works all the way;
-//! [`UseCase::answer`] turns that into what the caller gets, and records what is to be recorded.
+//! An entry point takes a [`RequestContext`] and turns it into a [`UseCase`]. The work is in a
+//! function that ends with `Ok` or with a [`Stop`], so `?` works throughout; [`UseCase::answer`]
+//! turns that into the caller's answer, and records what must be recorded.
 //!
-//! Invariant: a credential that was not accepted leaves this crate through [`UseCase::refuse`]
-//! or through [`UseCase::audit_failure`], so it is recorded, and a [`Stop`] that no entry point
-//! answers does not compile: it is no public type.
+//! Invariant: a credential that was not accepted leaves this crate through [`UseCase::refuse`] or
+//! through [`UseCase::audit_failure`], so it is recorded. An entry point that does not answer a
+//! [`Stop`] does not compile, since that is no public type.
 
 use gate::{Attempt, Gate, Permit, Refusal, RefusalKind, Target};
 use model::audit::Detail;
@@ -31,18 +31,18 @@ impl<'a> RequestContext<'a> {
     }
 }
 
-/// What a request asks this crate to do.
+/// The task of a request in this crate.
 #[derive(Clone, Copy)]
 pub(crate) struct UseCase<'a> {
     identity: &'a Identity,
     pub(crate) gate: &'a Gate,
     pub(crate) attempt: &'a Attempt,
     pub(crate) action: Action,
-    /// What refusals are recorded with that no credential was looked at for.
+    /// The credential kind to record for refusals that checked no credential.
     pub(crate) credential: CredentialKind,
 }
 
-/// Why a use case ends before it has done what it is for. `P` is what its entry point says.
+/// Why a use case ends early. `P` is the answer of its entry point.
 #[derive(Debug)]
 pub(crate) enum Stop<P = Refusal> {
     /// Not accepted: recorded and refused.
@@ -51,16 +51,16 @@ pub(crate) enum Stop<P = Refusal> {
     Counted(Box<Failure>),
     /// Not accepted: recorded, and answered in the words of the entry point.
     Recorded(Box<Failure>, P),
-    /// Storage failed: recorded and refused as a credential that could not be checked, of this
-    /// user, if it is known by then.
+    /// Storage failed: recorded and refused as a credential that could not be checked, for this
+    /// user if known by then.
     Storage(StorageError, Option<UserId>),
-    /// Nothing is left to record: it was decided, or is the entry point's own to say.
+    /// Nothing is left to record: it was decided, or the entry point answers it itself.
     Ended(P),
 }
 
-/// What an entry point says when its use case stops.
+/// The answer of an entry point when its use case stops.
 pub(crate) trait Ending: From<Refusal> {
-    /// Whether a failure of storage is an answer of its own, or a refusal.
+    /// Whether a storage failure has an answer of its own, or is a refusal.
     fn of_storage(error: StorageError) -> Stop<Self>;
 }
 
@@ -70,7 +70,7 @@ impl Ending for Refusal {
     }
 }
 
-/// For the entry points that say by themselves that storage failed.
+/// For entry points that report storage failures themselves.
 macro_rules! ends_with {
     ($problem:ty) => {
         impl crate::request::Ending for $problem {
@@ -119,9 +119,9 @@ impl<P: Ending> From<StorageError> for Stop<P> {
     }
 }
 
-/// What is known to concern a user by the time it stops.
+/// Attaches a user to a stop.
 pub(crate) trait Concerning<T, P> {
-    /// The same, of this user.
+    /// The same, for this user.
     fn of(self, user: UserId) -> Result<T, Stop<P>>;
 }
 
@@ -190,8 +190,8 @@ impl UseCase<'_> {
         self.gate.decide(self.attempt, caller, target).await
     }
 
-    /// Whether any policy could permit this with such a credential. What none could permit is
-    /// not looked at.
+    /// Whether any policy could permit this with such a credential. If none could, it is not
+    /// checked.
     pub(crate) fn may_permit(&self, credential: CredentialKind) -> bool {
         self.gate.may_permit(self.attempt, self.action, credential)
     }
@@ -234,8 +234,8 @@ impl UseCase<'_> {
             ..
         } = *self;
         let caller = nobody_with(failure.credential);
-        // Callers who have to wait are refused as often as anybody likes: nobody fills a history
-        // with that.
+        // Callers who have to wait can be refused any number of times, which must not fill a
+        // history.
         let was_looked_at = !matches!(failure.kind, RefusalKind::Limited { .. });
         let recorder = gate.recorder();
         let named = failure.user.filter(|user| {
@@ -261,7 +261,7 @@ impl UseCase<'_> {
         };
         let event = attempt.event(&caller, failed).about(user);
         if !is_wanted {
-            // Not waited for: the time of the answer must not tell that it names an account.
+            // Not waited for: the time of the answer must not reveal that an account is named.
             recorder.note(event);
         } else if let Err(error) = recorder.audit(event).await {
             // The answer is a refusal either way; it must not turn into anything else.
@@ -269,15 +269,15 @@ impl UseCase<'_> {
         }
     }
 
-    /// Like [`UseCase::refuse`], and counted: an address that fails on and on has to wait.
+    /// Like [`UseCase::refuse`], but counted: an address that keeps failing has to wait.
     pub(crate) async fn refuse_counted(&self, failure: Failure) -> Refusal {
         let failure = self.counted(failure, None).await;
         self.refuse(failure).await
     }
 
-    /// Like [`UseCase::refuse_counted`], for a password that nobody looks at: the user who was
-    /// named sees it in their history, because it may lie in a program that they forgot. The
-    /// answer and its time are the same for a name that nobody has.
+    /// Like [`UseCase::refuse_counted`], for a password that is not checked: the named user sees it
+    /// in their history, because it may be stored in a program that they forgot. The answer and its
+    /// time are the same for a name that does not exist.
     pub(crate) async fn refuse_unread(&self, failure: Failure, name: &str) -> Refusal {
         self.identity
             .answer_evenly(async {
@@ -287,8 +287,8 @@ impl UseCase<'_> {
             .await
     }
 
-    /// Counts a failure against the address that it came from: the same failure, of the user who
-    /// has the name that came with it, or that there were too many.
+    /// Counts a failure against its address: returns the same failure, with the user of the given
+    /// name, or that there were too many.
     pub(crate) async fn counted(&self, failure: Failure, name: Option<&str>) -> Failure {
         let identity = self.identity;
         let counter = identity
@@ -317,8 +317,8 @@ impl UseCase<'_> {
         }
     }
 
-    /// Records a successful authentication. Without the record there is none; beyond a rate of
-    /// each user it is counted, and the count is recorded.
+    /// Records a successful authentication, and fails without the record. Above a rate per user, it
+    /// is only counted, and the count is recorded.
     pub(crate) async fn admit(&self, caller: Caller) -> Result<Caller, Failure> {
         let recorder = self.gate.recorder();
         if recorder.wants_authentication(self.attempt, &caller, self.action) {
@@ -348,7 +348,7 @@ impl UseCase<'_> {
     }
 }
 
-/// Nobody in particular: what the credential claims was not proven.
+/// An anonymous caller: the claim of the credential was not proven.
 fn nobody_with(credential: CredentialKind) -> Caller {
     Caller {
         credential,

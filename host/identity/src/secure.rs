@@ -1,4 +1,4 @@
-//! "This wasn't me": everything that lets somebody in is ended at once.
+//! "This wasn't me": ends everything that lets anyone in, at once.
 
 use gate::{Permit, Target, TargetFacts};
 use model::Action;
@@ -18,8 +18,8 @@ pub struct SecureAccount {
     pub account: Account,
 }
 
-/// It ends sessions, and whoever may end theirs may do this: nothing must stand between a
-/// person and the end of somebody else's access.
+/// It ends sessions, so a caller who may end theirs may do this: nothing must keep a person from
+/// ending an intruder's access.
 impl Target for SecureAccount {
     fn facts(&self) -> TargetFacts<'_> {
         TargetFacts::of(Action::SessionEnd)
@@ -27,13 +27,13 @@ impl Target for SecureAccount {
 }
 
 impl Accounts<'_> {
-    /// Ends what lets anybody in, this session included: sessions, API tokens, the password,
-    /// logins and links under way, browsers that are known. Mails a link for a new password to
-    /// the primary address, if that is verified: to the one from before, if it became it within
-    /// the last seven days, and then tells the present one without a link. Returns where the
-    /// link went, as [`Accounts::secured_through`] does. Second factors stay: they are what an
-    /// intruder did not have, or can be removed once the account is its owner's again. But
-    /// passkeys log in no more by themselves: from now on they stand beside the password.
+    /// Ends everything that lets anyone in: sessions including this one, API tokens, the password,
+    /// pending logins and links, known browsers. Mails a link for a new password to the primary
+    /// address, if that is verified. If it became the primary one within the last seven days, the
+    /// previous one gets the link, and the current one gets a mail without a link. Returns where
+    /// the link went, as [`Accounts::secured_through`] does. Second factors stay: an intruder did
+    /// not have them, or the owner can remove them later. But passkeys no longer log in alone: they
+    /// now work only with the password.
     pub async fn secure(
         self,
         permit: Permit<SecureAccount>,
@@ -43,22 +43,22 @@ impl Accounts<'_> {
             return Ok(None);
         };
         let mailbox = self.identity.mailbox(&user).await?;
-        // Secured again is secured for the same address. An address that becomes the primary one
-        // from here on is no other answer: the link puts this one back.
+        // Securing it again uses the same address. A new primary address since then changes
+        // nothing: the link restores this one.
         let recipient = match is_secured(&user) {
             true => reset_address(&user, &mailbox, self.now()),
             false => standing_primary(&user, &mailbox, at),
         };
         let mut unit = permit.begin(self.storage()).await?;
-        // Held first: a login that is just being finished is either ended below or sees that
-        // the password is disabled.
+        // Held first: a login that is just finishing is either ended below or sees that the
+        // password is disabled.
         if unit.hold_user(id).await?.is_none() {
             return Ok(None);
         }
         unit.secure_user(id, at).await?;
-        // Whoever enrolled one, an intruder or the owner: beside the new password it still counts.
+        // Whether an intruder or the owner enrolled it, it still works with the new password.
         let passkeys = unit.demote_passkeys(id).await?;
-        // Not every link: the one that stops a recovery by staff may be what its owner needs most.
+        // Not every link: the owner may need the one that stops a recovery by staff.
         let sessions = self
             .identity
             .passwords()
@@ -121,8 +121,8 @@ impl Accounts<'_> {
         Ok(recipient.as_deref().map(masked))
     }
 
-    /// Where the link for a new password would go if the account were secured now: the first
-    /// letter of the address and its domain. None where it reaches nobody.
+    /// Where the link for a new password would go if the account were secured now: the first letter
+    /// of the address and its domain. None if there is no address for it.
     pub async fn secured_through(self, view: AccountView) -> Result<Option<String>, StorageError> {
         let Some(user) = self.storage().user(view.user()).await? else {
             return Ok(None);

@@ -1,8 +1,8 @@
 //! Browser sessions: started, listed, ended.
 //!
-//! A session is a row, found by the hash of the secret in its cookie. The secret is made here
-//! at the login and again at each step-up: none that anybody else could have known before
-//! ever counts.
+//! A session is a row, found by the hash of the secret in its cookie. The secret is created here at
+//! the login and again at each step-up: a secret that someone else could have known before is never
+//! valid.
 
 use gate::{Attempt, Permit, Target, TargetFacts};
 use model::audit::detail::{EndedSessions, LoginDevice, LoginMethod};
@@ -22,7 +22,7 @@ use crate::login::second_factor::Right;
 use crate::refusals::Failure;
 use crate::{Account, opaque};
 
-/// Start a session for whoever was proven.
+/// Start a session for a proven user.
 #[derive(Clone, Copy, Debug)]
 pub struct StartSession;
 
@@ -39,24 +39,24 @@ pub struct EndSession {
     pub session: SessionId,
 }
 
-/// End a user's sessions, all but one.
+/// End all of a user's sessions but one.
 #[derive(Clone, Copy, Debug)]
 pub struct EndSessions {
     pub account: Account,
-    /// The one that goes on; none to end all.
+    /// The session to keep; none to end all.
     pub except: Option<SessionId>,
 }
 
 /// A session that was started, or renewed with another secret.
 #[derive(Clone, Debug)]
 pub struct StartedSession {
-    /// What the browser presents from now on. The database has its hash only.
+    /// The value that the browser presents from now on. The database has only its hash.
     pub secret: Secret<String>,
     pub session: SessionId,
     pub user: UserName,
-    /// What the browser is known by at the next login; none to leave that as it is.
+    /// Identifies the browser at the next login; none to leave that unchanged.
     pub device: Option<Secret<String>>,
-    /// The end that no use puts off.
+    /// The final end, however much the session is used.
     pub expires_at: Timestamp,
 }
 
@@ -75,10 +75,10 @@ pub struct ListedSession {
     pub factor: Option<Factor>,
 }
 
-/// Why a session was not started, or not renewed.
+/// Why a session was not started or renewed.
 pub(crate) enum NotStarted {
-    /// What was proven does not hold any more: the password or the app was changed, or the
-    /// account disabled, while the login was under way; or the session has ended.
+    /// The proof no longer holds: the password or the app was changed, or the account was disabled
+    /// during the login; or the session has ended.
     AccountChanged,
     /// The recovery code was used by another request.
     RecoveryCodeUsed,
@@ -96,8 +96,8 @@ impl NotStarted {
     }
 }
 
-/// What a session's row has proven, in a later request of it: its password was checked in
-/// another one, and may be another password by now.
+/// What a session's row proves in a later request: its password was checked in an earlier one, and
+/// may have changed since.
 pub(crate) fn assurance_of(session: &SessionRow) -> Assurance {
     Assurance {
         password_state: PasswordState::Unchecked,
@@ -135,16 +135,16 @@ crate::areas::area! {
 }
 
 impl Sessions<'_> {
-    /// Sessions that were last used then or before have ended.
+    /// Sessions that were last used at this time or before have ended.
     pub(crate) fn idle_since(self, now: Timestamp) -> Timestamp {
         now.plus_ms(-milliseconds(self.config().session_idle))
     }
 
-    /// Starts a session of this user, who was proven as the row says, if that still holds. A
-    /// recovery code that was given is used up with it.
+    /// Starts a session of this user, who was proven in the state of the row, if the proof still
+    /// holds. A given recovery code is used up with it.
     ///
-    /// Whatever else waits to let somebody in is dropped: logins between their two steps. A link
-    /// for a new password stays: knowing the old one voids it for nobody.
+    /// Also drops the user's other logins between their two steps. A link for a new password stays:
+    /// knowing the old one must not void it.
     pub(crate) async fn start(
         self,
         permit: &Permit<StartSession>,
@@ -215,9 +215,9 @@ impl Sessions<'_> {
         }))
     }
 
-    /// Gives the session that this was permitted to another secret, within the unit that changes
-    /// what the account is proven by: a copy of its cookie, which may be why its owner changes
-    /// that, counts no more. None where it was permitted to no session.
+    /// Gives the session of the permit a new secret, within the unit that changes how the account
+    /// is proven. That invalidates copies of its cookie, which may be why its owner makes the
+    /// change. None if the permit was not for a session.
     pub(crate) async fn change_secret<T>(
         self,
         unit: &mut UnitOfWork,
@@ -242,9 +242,9 @@ impl Sessions<'_> {
         }))
     }
 
-    /// Like [`Self::change_secret`], where a second factor was set up. The first one ends the
-    /// other sessions and makes all browsers and command lines unknown but this one: they were
-    /// let in by the password alone, and whoever knew that would need no mail for a code.
+    /// Like [`Self::change_secret`], for a new second factor. The first one ends the other sessions
+    /// and makes all other browsers and command lines unknown: they got in by the password alone,
+    /// and someone who knows it would need no mail for a code.
     pub(crate) async fn change_secret_for_factor<T>(
         self,
         unit: &mut UnitOfWork,
@@ -253,7 +253,7 @@ impl Sessions<'_> {
         factor: Factor,
     ) -> Result<Option<StartedSession>, StorageError> {
         let at = permit.at();
-        // What operators set up for somebody says nothing of the browsers that were let in before.
+        // Enrollment by an operator is unrelated to the browsers that got in before.
         let is_first = permit.session().is_some() && !user.facts().factors.any();
         if is_first {
             unit.end_sessions(user.id, permit.session()).await?;
@@ -311,8 +311,8 @@ impl Sessions<'_> {
         Ok(rows.into_iter().map(listed).collect())
     }
 
-    /// Ends one of a user's sessions; whether it lived. One that is another user's does not
-    /// exist.
+    /// Ends one of a user's sessions; returns whether it was live. Another user's session is
+    /// treated as unknown.
     pub async fn end(self, permit: Permit<EndSession>) -> Result<bool, StorageError> {
         let EndSession { account, session } = *permit.target();
         let user = account.id();
@@ -329,8 +329,8 @@ impl Sessions<'_> {
         Ok(true)
     }
 
-    /// Ends the session that a browser had until it got this one by logging in anew: its cookie
-    /// is replaced, and nobody would end it any more.
+    /// Ends the session that a browser had before it logged in again: its cookie is replaced, and
+    /// nothing else would end it.
     pub async fn end_replaced(
         self,
         attempt: &Attempt,
@@ -356,7 +356,7 @@ impl Sessions<'_> {
         Ok(())
     }
 
-    /// Ends a user's sessions but one; how many.
+    /// Ends all of a user's sessions but one; returns how many.
     pub async fn end_all(self, permit: Permit<EndSessions>) -> Result<u64, StorageError> {
         let EndSessions { account, except } = *permit.target();
         let user = account.id();
@@ -374,8 +374,8 @@ impl Sessions<'_> {
         Ok(ended)
     }
 
-    /// Deletes the rows of sessions, pending steps and links that have ended; how many.
-    /// Housekeeping, for now and then: none of them counts any more.
+    /// Deletes the rows of sessions, pending steps and links that have ended; returns how many.
+    /// Housekeeping, to run periodically: none of them is valid any longer.
     pub async fn forget_what_ended(self) -> Result<u64, StorageError> {
         let now = self.now();
         let sessions = self
@@ -387,7 +387,7 @@ impl Sessions<'_> {
     }
 }
 
-/// Whether what was proven of a user in this request still holds.
+/// Whether the proof of a user in this request still holds.
 pub(crate) fn is_still(proven: &UserRow, held: &UserRow, assurance: Assurance) -> bool {
     let may_log_in = held.disabled_at.is_none() && held.deleted_at.is_none();
     let has_password = assurance.password_at.is_none()

@@ -1,7 +1,7 @@
-//! Proving again who one is, within a session.
+//! Proving one's identity again, within a session.
 //!
-//! A session that stepped up is the same session with another secret: a cookie that was
-//! copied before does not rise with it, and the one who stepped up last has it alone.
+//! A session that stepped up is the same session with a new secret: a cookie that was copied before
+//! gains nothing, and only the last one to step up has the session.
 
 use gate::{Attempt, Permit, Refusal, Target, TargetFacts};
 use model::audit::Detail;
@@ -23,7 +23,7 @@ use crate::{Account, OwnSession, opaque};
 
 const ACTION: Action = Action::SessionStepUp;
 
-/// Renew what a session has proven.
+/// Renew the proof of a session.
 #[derive(Clone, Copy, Debug)]
 pub struct StepUp {
     pub session: OwnSession,
@@ -35,7 +35,7 @@ impl Target for StepUp {
     }
 }
 
-/// Look at what one could step up with, before anything of it is sent.
+/// Show the factors to step up with, before any is sent.
 #[derive(Clone, Copy, Debug)]
 pub struct OpenStepUp {
     pub account: Account,
@@ -47,7 +47,7 @@ impl Target for OpenStepUp {
     }
 }
 
-/// The session that steps up, as it is now.
+/// The session that steps up, in its current state.
 struct Current {
     own: OwnSession,
     secret: SecretHash,
@@ -56,13 +56,13 @@ struct Current {
 }
 
 crate::areas::area! {
-    /// Proving again who one is, within a session.
+    /// Proving one's identity again, within a session.
     StepUps
 }
 
 impl StepUps<'_> {
-    /// Proves the password again. `cookie` is what the session was presented with; it no longer
-    /// works afterwards.
+    /// Verifies the password again. `cookie` is the one that the session was presented with; it no
+    /// longer works afterwards.
     pub async fn with_password(
         self,
         context: RequestContext<'_>,
@@ -116,7 +116,7 @@ impl StepUps<'_> {
         self.renew(case, caller, current, assurance, None).await
     }
 
-    /// Proves the second factor again, by a code of a one-time password app.
+    /// Verifies the second factor again, by a code of a one-time password app.
     pub async fn with_totp(
         self,
         context: RequestContext<'_>,
@@ -195,8 +195,8 @@ impl StepUps<'_> {
             .await
     }
 
-    /// The caller's session by the cookie it came with. A caller without one, or with another
-    /// one's cookie, has none to renew.
+    /// The caller's session, found by its cookie. A caller without a session, or with another's
+    /// cookie, has none to renew.
     async fn current(
         self,
         case: &UseCase<'_>,
@@ -254,7 +254,7 @@ impl StepUps<'_> {
                 .settle(case.attempt, &current.user, right)
                 .await?;
         }
-        // What was proven before this request was judged then.
+        // Earlier proofs were judged when they were made.
         let fresh = match &right {
             Some(_) => Assurance {
                 password_at: None,
@@ -290,8 +290,8 @@ impl StepUps<'_> {
         })
     }
 
-    /// The session's new secret, unless it ended or stepped up meanwhile. A recovery code that
-    /// was given is used up with it.
+    /// The session's new secret, unless it ended or stepped up meanwhile. A given recovery code is
+    /// used up with it.
     async fn renew_session(
         self,
         permit: &Permit<StepUp>,

@@ -1,18 +1,17 @@
 //! API tokens: macaroons in PyPI's text format, `<prefix>-` and the unpadded URL-safe
 //! base64 of a binary V2 macaroon of libmacaroons.
 //!
-//! A token has exactly one text: whatever can be changed without breaking the signature
-//! (base64's unused bits, padding, bytes after the signature, the caveats' optional
-//! locations, V1 and JSON forms) is refused. The one thing left is the location: it is not
-//! covered by the signature, says where the token was made, and is ignored as PyPI ignores
-//! it, so that a registry can move to another host name. Nothing may be keyed by a token's
-//! text; its identifier names it.
+//! A token has exactly one text: whatever can be changed without breaking the signature (base64's
+//! unused bits, padding, bytes after the signature, the caveats' optional locations, V1 and JSON
+//! forms) is refused. The only exception is the location: the signature does not cover it, it shows
+//! where the token was created, and it is ignored as on PyPI, so that a registry can move to
+//! another host name. Nothing may be keyed by a token's text; its identifier names it.
 //!
-//! Caveats are hashed as the bytes that stand in the token, because their holder writes
-//! them offline in any JSON spacing.
+//! Caveats are hashed as the bytes in the token, because their holder writes them offline in any
+//! JSON spacing.
 //!
-//! Packets are read and written here, since only a small part of the format is wanted: V2
-//! alone, first-party caveats alone, each length in its shortest form.
+//! This code reads and writes packets itself, since it needs only a small part of the format: only
+//! V2, only first-party caveats, each length in its shortest form.
 
 use data_encoding::BASE64URL_NOPAD;
 use hmac::{Hmac, KeyInit, Mac};
@@ -23,7 +22,7 @@ use storage::Secret;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
-/// Longest token accepted, in characters.
+/// Maximum length of a token, in characters.
 pub const MAX_LENGTH: usize = model::limit::TOKEN_BYTES.length();
 
 /// First byte of a binary V2 macaroon.
@@ -33,8 +32,8 @@ const LOCATION: u8 = 1;
 const IDENTIFIER: u8 = 2;
 const SIGNATURE: u8 = 6;
 
-/// The text is no token of this registry. Deliberately without detail: whoever sends
-/// garbage learns nothing about the next garbage.
+/// The text is no token of this registry. Deliberately without detail, so that garbage teaches its
+/// sender nothing for the next try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not an API token of this registry")]
 pub struct Unreadable;
@@ -44,7 +43,7 @@ pub struct Unreadable;
 #[error("the token's signature is wrong")]
 pub struct WrongSignature;
 
-/// A token that was read and not yet verified: everything in it may be invented.
+/// A token that was read but not verified: everything in it may be invented.
 pub struct ReadToken {
     identifier: Vec<u8>,
     id: TokenId,
@@ -59,12 +58,12 @@ pub struct VerifiedToken {
     caveats: Vec<Vec<u8>>,
 }
 
-/// The caveats of a verified token, told apart by who wrote them.
+/// The caveats of a verified token, separated by author.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenCaveats {
-    /// The registry's own, by its record.
+    /// The registry's own, according to its record.
     pub minted: Vec<Caveat>,
-    /// What the holder added to the text.
+    /// Those that the holder added to the text.
     pub added: Vec<Caveat>,
 }
 
@@ -137,7 +136,7 @@ pub fn read(prefix: &str, text: &str) -> Result<ReadToken, Unreadable> {
     }
     let mut caveats = Vec::new();
     while rest.first() != Some(&END) {
-        // A location before it, or a verification id of a third party after it, is not read.
+        // A location before it, or a verification id of a third party after it, is refused.
         caveats.push(read_field(&mut rest, IDENTIFIER)?.to_vec());
         read_end(&mut rest)?;
     }
@@ -159,7 +158,7 @@ pub fn read(prefix: &str, text: &str) -> Result<ReadToken, Unreadable> {
 }
 
 impl ReadToken {
-    /// Which token it says it is.
+    /// The claimed id.
     pub fn id(&self) -> TokenId {
         self.id
     }
@@ -186,20 +185,19 @@ impl ReadToken {
 }
 
 impl VerifiedToken {
-    /// Which token it is.
+    /// The token's id.
     pub fn id(&self) -> TokenId {
         self.id
     }
 
-    /// The caveats stored for the token, and those that its text has beyond them. One that is
-    /// not understood refuses the token: a restriction that is not understood cannot be kept.
+    /// The caveats stored for the token, and the additional ones in its text. One that is not
+    /// understood refuses the token: a restriction that is not understood cannot be enforced.
     ///
-    /// What a token was minted as is what the registry stored, not what stands in the text:
-    /// there, whoever holds it can add caveats that look just like the registry's. A row
-    /// without a record of the scope (`stored` is empty, or holds only what was added later)
-    /// is read from the beginning of the text, up to the first caveat that says the scope. No
-    /// holder can forge that: caveats can only be appended, and this registry has never minted
-    /// a token whose text does not say its scope first, after its expiry if it has one.
+    /// The stored caveats define what a token was minted as, not its text: there, the holder can
+    /// add caveats that look just like the registry's. For a row without a record of the scope
+    /// (`stored` is empty, or holds only what was added later), the beginning of the text is used,
+    /// up to the first caveat with a scope. No holder can forge that: caveats can only be appended,
+    /// and every token of this registry has its scope first, after its expiry if it has one.
     pub fn caveats(&self, stored: &[String]) -> Result<TokenCaveats, InvalidCaveat> {
         let presented = self
             .caveats
@@ -257,14 +255,14 @@ fn write_field(packet: &mut Vec<u8>, tag: u8, bytes: &[u8]) {
     packet.extend_from_slice(bytes);
 }
 
-/// The bytes of a field that [`write_field`] could have written, and moves behind it.
+/// The bytes of a field in the form of [`write_field`]; advances past it.
 fn read_field<'a>(packet: &mut &'a [u8], tag: u8) -> Result<&'a [u8], Unreadable> {
     let mut rest = packet.strip_prefix(&[tag]).ok_or(Unreadable)?;
     let (mut length, mut shift) = (0_usize, 0);
     loop {
         let (byte, after) = rest.split_first().ok_or(Unreadable)?;
         rest = after;
-        // Two groups of seven bits reach beyond the longest token.
+        // Two groups of seven bits exceed the longest token.
         if shift > 7 || shift > 0 && *byte == 0 {
             return Err(Unreadable);
         }
@@ -279,7 +277,7 @@ fn read_field<'a>(packet: &mut &'a [u8], tag: u8) -> Result<&'a [u8], Unreadable
     Ok(bytes)
 }
 
-/// Moves behind the end of a section.
+/// Advances past the end of a section.
 fn read_end(packet: &mut &[u8]) -> Result<(), Unreadable> {
     *packet = packet.strip_prefix(&[END]).ok_or(Unreadable)?;
     Ok(())

@@ -1,8 +1,8 @@
-//! Time-based one-time passwords (RFC 6238): SHA-1, six digits, steps of 30 seconds, a
-//! secret of 160 bits, the form that every authenticator app knows.
+//! Time-based one-time passwords (RFC 6238): SHA-1, six digits, steps of 30 seconds, a secret of
+//! 160 bits, which is the form that every authenticator app supports.
 //!
-//! A code counts for the current step and its two neighbours. Which step matched is what a
-//! caller must remember: a code is accepted once, and after it none of an earlier step.
+//! A code is valid for the current step and its two neighbours. The caller must store which step
+//! matched: a code is accepted once, and afterwards none of an earlier step.
 
 use model::{Timestamp, UserName};
 use storage::Secret;
@@ -13,12 +13,12 @@ use totp_rs::{Builder, Totp};
 pub const STEP_SECONDS: i64 = 30;
 /// Steps before and after the current one that are accepted.
 const SKEW: i64 = 1;
-/// Longest text that is looked at as a code: six digits and the spaces people type.
+/// Maximum length of a text that is checked as a code: six digits and the spaces people type.
 const MAX_CODE_LENGTH: usize = 32;
 /// Shortest and longest secret, in bytes.
 const SECRET_LENGTH: std::ops::RangeInclusive<usize> = 20..=64;
 
-/// A TOTP secret in the two forms that apps take.
+/// A TOTP secret in the two forms that apps accept.
 #[derive(Clone, Debug)]
 pub struct EnrolledTotp {
     /// Base32 without padding.
@@ -39,7 +39,7 @@ pub fn generate_secret() -> Secret<String> {
     Secret::new(data_encoding::BASE32_NOPAD.encode(&*bytes))
 }
 
-/// The secret with the address by which apps take it up.
+/// The secret with the URL by which apps add it.
 pub fn describe(
     secret: &Secret<String>,
     issuer: &str,
@@ -103,7 +103,7 @@ fn decode(secret: &Secret<String>) -> Result<Vec<u8>, InvalidSecret> {
     }
 }
 
-/// Apps show codes as `123 456`, and people type them so.
+/// Apps show codes as `123 456`, and people type them that way.
 fn six_digits(code: &str) -> Option<String> {
     if code.len() > MAX_CODE_LENGTH {
         return None;
@@ -233,7 +233,7 @@ mod tests {
             if offset.abs() <= 1 {
                 prop_assert!(matched.is_some());
             } else {
-                // Six digits repeat now and then: a match is of another step, never this one.
+                // Six digits sometimes repeat: a match is of another step, never this one.
                 prop_assert_ne!(matched, Some(step_number));
             }
         }

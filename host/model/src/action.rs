@@ -1,9 +1,9 @@
-//! What a request attempts. One list for the whole system, and one sheet: what is true of an
-//! action stands in its row and nowhere else.
+//! What a request attempts. One list for the whole system, and one sheet: the properties of an
+//! action are in its row and nowhere else.
 //!
-//! The contract between host and policies (`wit/policy.wit`) has the same words in the same
-//! order, for the host in `policy_engine::contract` and for policies in the SDK; tests hold
-//! them to this sheet (`tests/tests/policies/sheet.rs`). To add an action: "Add an action" in
+//! The contract between host and policies (`wit/policy.wit`) has the same words in the same order,
+//! for the host in `policy_engine::contract` and for policies in the SDK; tests compare them with
+//! this sheet (`tests/tests/policies/sheet.rs`). To add an action: "Add an action" in
 //! `ARCHITECTURE.md`.
 
 mod column;
@@ -41,7 +41,7 @@ macro_rules! actions {
     };
 }
 
-/// What is true of one action.
+/// The properties of one action.
 struct Row {
     text: &'static str,
     doing: &'static str,
@@ -51,8 +51,8 @@ struct Row {
     about: Subject,
 }
 
-// The text, and the attempt in words for people;
-// who may attempt it, what comes of it, in which states of a project, what it is about.
+// The text, and the attempt in words for people; who may attempt it, its effect, in which states of
+// a project, its subject.
 actions! {
     IndexRead = "index:read", "reading the index",
         Anyone, Read, AnyState, Index;
@@ -168,7 +168,7 @@ impl Action {
         self.row().doing
     }
 
-    /// The role on the project that the action needs, if the project exists, and what it is
+    /// The role on the project that the action needs, if the project exists, and what the role is
     /// needed for: "upload to", "manage".
     pub fn least_role(self) -> Option<(Role, &'static str)> {
         self.row().standing.least_role()
@@ -179,23 +179,23 @@ impl Action {
         self.row().standing == Standing::Staff
     }
 
-    /// What comes of it.
+    /// Its effect.
     pub fn effect(self) -> Effect {
         self.row().effect
     }
 
-    /// Whether the action only reads. Permitted reads may be sampled in the decision log,
-    /// as looks at pages by nobody are; everything else is always recorded.
+    /// Whether the action only reads. Permitted reads may be sampled in the decision log, like
+    /// anonymous page views; everything else is always recorded.
     pub fn is_read(self) -> bool {
         self.effect() == Effect::Read
     }
 
-    /// In which states of a project it is possible.
+    /// The states of a project in which it is possible.
     pub fn allowed_in(self) -> AllowedIn {
         self.row().allowed_in
     }
 
-    /// What it is about.
+    /// Its subject.
     pub fn about(self) -> Subject {
         self.row().about
     }
@@ -207,7 +207,7 @@ impl fmt::Display for Action {
     }
 }
 
-/// The text names no action.
+/// The text is not an action.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not an action; actions are written noun:verb, for example file:upload")]
 pub struct UnknownAction(pub String);

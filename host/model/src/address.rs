@@ -1,17 +1,17 @@
-//! Addresses of the network, counted as those of one person.
+//! Network addresses, grouped by the person who has them.
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// Bits of an IPv6 network that one subscriber has whole, with all its addresses.
+/// Bits of an IPv6 network all of whose addresses belong to one subscriber.
 pub const SUBSCRIBER_BITS: u32 = 64;
 
-/// Bits of an IPv6 network that one customer is given at most, for as many networks of
-/// [`SUBSCRIBER_BITS`] as they like: it may do what a few of those may
+/// Bits of the largest IPv6 network that one customer gets, with any number of networks of
+/// [`SUBSCRIBER_BITS`] in it: it may do as much as a few of those
 /// ([`crate::limit::WIDER_NETWORK`]).
 pub const NETWORK_BITS: u32 = 48;
 
-/// What one person easily has many of counts as one: an IPv6 network of so many bits. An IPv4
-/// address stays as it is, also where it is written as one of IPv6.
+/// The IPv6 network of `bits` bits, since one person easily has many of its addresses. An IPv4
+/// address stays unchanged, also if it is written as an IPv6 address.
 pub fn network_of(address: IpAddr, bits: u32) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),

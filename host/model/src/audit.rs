@@ -1,5 +1,5 @@
-//! What is remembered of a change or a refusal. One list of kinds with what each says
-//! ([`detail`]); storage writes an event in the same transaction as the change it tells of.
+//! The stored event of a change or a refusal. One list has all kinds with their fields
+//! ([`detail`]); storage writes an event in the same transaction as the change it reports.
 
 pub mod detail;
 mod field;
@@ -26,11 +26,11 @@ pub enum Actor {
     },
     /// A trusted publisher: a workflow of a provider that a project trusts.
     Publisher {
-        /// As it is registered with its project.
+        /// Its id, as registered with its project.
         publisher: Uuid,
         /// The provider, for example `github`.
         provider: String,
-        /// What ran there, as the provider verified it: for example a repository and a workflow.
+        /// What ran there, verified by the provider: for example a repository and a workflow.
         subject: String,
         /// The short-lived token that it used.
         token: Option<TokenId>,
@@ -39,12 +39,12 @@ pub enum Actor {
     },
     /// Somebody with shell access on the server's host: the break-glass.
     CommandLine { system_user: String },
-    /// The server by itself.
+    /// The server itself.
     System,
 }
 
 impl Actor {
-    /// A caller, from where a request came.
+    /// A caller, with the origin of the request.
     pub fn of(caller: &Caller, remote_address: String, user_agent: String) -> Self {
         let token = caller.token_id();
         match &caller.principal {
@@ -91,12 +91,12 @@ impl Actor {
         }
     }
 
-    /// Whether it came over the network, and not from whoever runs the server.
+    /// Whether it came over the network, and not from the operators of the server.
     pub fn is_remote(&self) -> bool {
         self.place().is_some()
     }
 
-    /// Address and program (its `User-Agent`), of whoever came over the network.
+    /// Address and program (its `User-Agent`) of an actor who came over the network.
     pub fn place(&self) -> Option<(&str, &str)> {
         match self {
             Self::Caller {
@@ -139,7 +139,7 @@ pub struct AuditEvent {
 }
 
 impl AuditEvent {
-    /// What somebody did, about nobody yet and decided by nothing.
+    /// An action of `actor`, not yet about any user and without a decision.
     pub fn new(at: Timestamp, actor: Actor, detail: Detail) -> Self {
         Self {
             at,
@@ -151,7 +151,7 @@ impl AuditEvent {
         }
     }
 
-    /// What the server did by itself.
+    /// An action of the server itself.
     pub fn of_server(at: Timestamp, detail: Detail) -> Self {
         Self::new(at, Actor::System, detail)
     }

@@ -1,4 +1,4 @@
-//! Who asks, and how surely: credential, principal and assurance of one request.
+//! The caller and how they proved who they are: credential, principal and assurance of one request.
 
 use crate::caveat::Caveat;
 use crate::id::{SessionId, TokenId, UserId};
@@ -6,7 +6,7 @@ use crate::name::UserName;
 use crate::time::Timestamp;
 
 crate::project::words! {
-    /// What the client presented, whatever header carried it.
+    /// The kind of credential that the client presented, in whatever header.
     CredentialKind {
         /// Nothing.
         None = "none",
@@ -34,7 +34,7 @@ crate::project::words! {
 }
 
 crate::project::words! {
-    /// What a check of the password against known breaches came to.
+    /// The result of checking the password against known breaches.
     PasswordState {
         /// Not checked in this request.
         Unchecked = "unchecked",
@@ -61,7 +61,7 @@ impl Factors {
     }
 }
 
-/// What a decision may know about a user.
+/// The facts about a user that a decision may know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserFacts {
     /// Identifier.
@@ -78,10 +78,10 @@ pub struct UserFacts {
     pub staff: bool,
 }
 
-/// Who the credential stands for.
+/// Who the credential belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Principal {
-    /// Nobody in particular.
+    /// An anonymous caller.
     Anonymous,
     /// A person.
     User(UserFacts),
@@ -106,8 +106,8 @@ impl Principal {
     }
 }
 
-/// The token that was presented, after its signature was verified. Its caveats are not
-/// yet checked: that needs the target, and is the gate's.
+/// The token that was presented, after its signature was verified. Its caveats are not yet checked:
+/// the gate does that, since it needs the target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenFacts {
     /// Identifier.
@@ -116,19 +116,18 @@ pub struct TokenFacts {
     pub created_at: Timestamp,
     /// When something was last permitted with it, if ever.
     pub last_used_at: Option<Timestamp>,
-    /// Whether a second factor was proven when it was made.
+    /// Whether a second factor was proven when it was created.
     pub made_with_second_factor: bool,
-    /// What the registry restricts it to, by its own record: as it was minted, and further
-    /// if the registry restricted it since. Nobody who holds the token can change these, so
-    /// policies decide by them.
+    /// The restrictions in the registry's own record: as it was minted, and any that the registry
+    /// added since. The token's holder cannot change these, so policies decide by them.
     pub minted: Vec<Caveat>,
-    /// What its holder added offline to the text that was presented. Holds like the rest,
-    /// and says nothing about what kind of token it is: whoever stole it writes here too.
+    /// The restrictions that its holder added offline. They hold like the others, but do not show
+    /// what kind of token it is: a thief can add them, too.
     pub added: Vec<Caveat>,
 }
 
 impl TokenFacts {
-    /// All restrictions that hold, whoever made them.
+    /// All restrictions that hold, whoever added them.
     pub fn caveats(&self) -> impl Iterator<Item = &Caveat> {
         self.minted.iter().chain(&self.added)
     }
@@ -150,12 +149,12 @@ pub struct Assurance {
     pub password_at: Option<Timestamp>,
     /// The second factor proven last. A token never carries one.
     pub second_factor: Option<FactorUse>,
-    /// What a breach check of the password came to.
+    /// The result of a breach check of the password.
     pub password_state: PasswordState,
 }
 
 impl Assurance {
-    /// Nothing was proven.
+    /// Nothing is proven.
     pub const NONE: Assurance = Assurance {
         password_at: None,
         second_factor: None,
@@ -163,17 +162,17 @@ impl Assurance {
     };
 }
 
-/// Credential, principal and assurance of one request. Made by `identity` once per
-/// request; there is no other way from a header to a principal.
+/// Credential, principal and assurance of one request. Created by `identity` once per request;
+/// there is no other way from a header to a principal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     /// What was presented.
     pub credential: CredentialKind,
-    /// Who it stands for.
+    /// Who it belongs to.
     pub principal: Principal,
-    /// The token, when the credential is one.
+    /// The token, if the credential is one.
     pub token: Option<TokenFacts>,
-    /// The browser session, when the credential is one that lasts beyond this request.
+    /// The browser session, if the credential is one that lasts beyond this request.
     pub session: Option<SessionId>,
     /// What has been proven.
     pub assurance: Assurance,

@@ -1,8 +1,8 @@
 //! Caveats: the restrictions a token carries, in PyPI's format.
 //!
-//! A caveat is a JSON array, its tag first, or one of the legacy objects. Unknown tags
-//! and malformed caveats do not parse, and a token with one is refused: a restriction
-//! that is not understood cannot be kept.
+//! A caveat is a JSON array, its tag first, or one of the legacy objects. Unknown tags and
+//! malformed caveats do not parse, and a token with one is refused: a restriction that is not
+//! understood cannot be enforced.
 
 mod reach;
 
@@ -23,7 +23,7 @@ pub enum Caveat {
     ProjectNames(Vec<String>),
     /// Tag 2: only for these projects, by id.
     ProjectIds(Vec<String>),
-    /// Tag 3: only while it stands for this user.
+    /// Tag 3: only while it belongs to this user.
     RequestUser(String),
     /// Tag 4: only for this trusted publisher, on projects it is registered for.
     Publisher { id: String },
@@ -31,19 +31,19 @@ pub enum Caveat {
     LegacyUser,
 }
 
-/// The caveat's bytes are not a caveat this registry understands.
+/// Why bytes are not a caveat that this registry understands.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidCaveat {
     /// Not JSON, or of an unknown shape.
     #[error("caveat is malformed")]
     Malformed,
-    /// An array with a tag nobody knows.
+    /// An array with an unknown tag.
     #[error("caveat has unknown tag: {0}")]
     UnknownTag(i64),
 }
 
 impl Caveat {
-    /// Parses the bytes of one caveat exactly as they stand in the token.
+    /// Parses the bytes of one caveat exactly as they are in the token.
     pub fn parse(bytes: &[u8]) -> Result<Self, InvalidCaveat> {
         let value: Value = serde_json::from_slice(bytes).map_err(|_| InvalidCaveat::Malformed)?;
         match &value {
@@ -104,8 +104,8 @@ impl Caveat {
         Err(InvalidCaveat::Malformed)
     }
 
-    /// Whether it says what a token is for: the account, or some of its projects. Every
-    /// token this registry minted has at least one that does.
+    /// Whether it states a token's scope: the account, or some of its projects. Every token this
+    /// registry minted has at least one that does.
     pub fn says_scope(&self) -> bool {
         !matches!(self, Self::Expiration { .. })
     }
@@ -214,7 +214,7 @@ fn texts(value: &Value) -> Result<Vec<String>, InvalidCaveat> {
         .collect()
 }
 
-/// The project a request is about, as far as caveats ask.
+/// The facts about a request's project that caveats need.
 #[derive(Clone, Copy, Debug)]
 pub struct CaveatProject<'a> {
     /// Normalized name.
@@ -223,12 +223,12 @@ pub struct CaveatProject<'a> {
     pub id: Option<Uuid>,
 }
 
-/// What a caveat is checked against.
+/// The facts that a caveat is checked against.
 #[derive(Clone, Copy, Debug)]
 pub struct CaveatSubject<'a> {
     /// The moment of the request.
     pub now: Timestamp,
-    /// Who asks.
+    /// The caller.
     pub caller: &'a Caller,
     /// The project, if the request is about one.
     pub project: Option<CaveatProject<'a>>,

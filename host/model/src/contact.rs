@@ -1,11 +1,11 @@
-//! How people reach whoever runs the registry.
+//! How people reach the operators of the registry.
 
 use std::fmt;
 
 /// Longest contact, in bytes.
 const MAX_BYTES: usize = 200;
 
-/// A mail address, or the address of a page.
+/// A mail address, or the URL of a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Contact(String);
 
@@ -17,7 +17,8 @@ pub struct Contact(String);
 pub struct InvalidContact;
 
 impl Contact {
-    /// Reads one. Only characters that mean themselves in addresses, pages and mails.
+    /// Parses a contact. It may only have characters without a special meaning in URLs, pages and
+    /// mails.
     pub fn parse(text: &str) -> Result<Self, InvalidContact> {
         let is_plain = |text: &str, others: &str| {
             text.chars()
@@ -46,7 +47,7 @@ impl Contact {
         }
     }
 
-    /// Where a link to it goes.
+    /// The target of a link to it.
     pub fn address(&self) -> String {
         if self.0.contains("://") {
             self.0.clone()

@@ -1,8 +1,7 @@
-//! What a user proves themselves with: a browser or a command line, known again by a secret, or
-//! a key.
+//! Things that prove who a user is: a browser or a command line, recognised by a secret, or a key.
 
 crate::project::words! {
-    /// Which of the two it is. A secret that makes one known makes no other known.
+    /// The kind of device. The secret of one kind is not valid for the other.
     DeviceKind {
         /// A browser, by a cookie.
         Browser = "browser",

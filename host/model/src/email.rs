@@ -1,4 +1,4 @@
-//! Email addresses: which can be written to, and which are the same.
+//! Email addresses: which can receive mail, and which are the same.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,12 +6,12 @@ use std::fmt;
 use idna::AsciiDenyList;
 use idna::uts46::{DnsLength, Hyphens, Uts46};
 
-/// An address that mail can be sent to. The local part is as somebody typed it. The domain is in
-/// the one form that mail servers know (A-labels, `xn--exmple-cua.org`), in lower case.
+/// An address that mail can be sent to. The local part is as typed. The domain is in the one form
+/// that mail servers use (A-labels, `xn--exmple-cua.org`), in lower case.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct EmailAddress(Box<str>);
 
-/// Why mail cannot be sent to a text. For people, without a full stop.
+/// Why a text is not an address for mail. For people, without a full stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidEmailAddress {
     #[error("this is not an email address; one looks like name@example.org")]
@@ -21,7 +21,7 @@ pub enum InvalidEmailAddress {
     )]
     LocalPart,
     /// Mail servers pass such an address on only if every one on the way speaks SMTPUTF8 (RFC
-    /// 6531), and nobody says when two of them are one.
+    /// 6531), and it is not defined when two of them are the same.
     #[error(
         "many mail servers cannot send to letters other than a to z before the @; use another email address"
     )]
@@ -40,12 +40,12 @@ impl EmailAddress {
     /// Longest local part, in bytes (RFC 5321 4.5.3.1).
     pub const MAX_LOCAL_PART: usize = 64;
 
-    /// As much as can be said without sending a mail: a local part that needs no quoting (RFC
-    /// 5322 3.2.3) and a domain by UTS 46 (not transitional, the ASCII characters of host names
-    /// only). Nothing that could reach into another header or another address, nothing that a
-    /// relay takes for a route of its own, no address of a machine.
+    /// Checks as much as is possible without sending a mail: a local part that needs no quoting
+    /// (RFC 5322 3.2.3) and a domain by UTS 46 (not transitional, the ASCII characters of host
+    /// names only). Refuses anything that could reach into another header or address, that a relay
+    /// takes for its own routing, or that is a machine's address.
     pub fn parse(text: &str) -> Result<Self, InvalidEmailAddress> {
-        // Converting is work that grows with the text. Letters of any script fit.
+        // The cost of converting grows with the text. This length fits letters of any script.
         if text.len() > 4 * Self::MAX_LENGTH {
             return Err(InvalidEmailAddress::Length);
         }
@@ -62,7 +62,7 @@ impl EmailAddress {
         Ok(Self(address.into()))
     }
 
-    /// The address as it is stored and written to.
+    /// The address as it is stored and used for mail.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -80,9 +80,8 @@ impl fmt::Debug for EmailAddress {
     }
 }
 
-/// A text as [`EmailAddress::parse`] would write it, as far as that can be had: to look for an
-/// address that was stored when more was accepted, and to write to it. What has no such form is
-/// looked for as it is.
+/// A text in the form of [`EmailAddress::parse`], if possible: to find an address that was stored
+/// under older, wider rules, and to write to it. A text without such a form stays unchanged.
 pub fn comparable(text: &str) -> Cow<'_, str> {
     if text.len() > 4 * EmailAddress::MAX_LENGTH {
         return Cow::Borrowed(text);
@@ -96,8 +95,8 @@ pub fn comparable(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Whether a text is somebody's address, for others to read: in letters of any script, and of a
-/// network that only they can reach.
+/// Whether a text looks like an email address to other readers, in letters of any script, and even
+/// if only a private network can reach it.
 pub fn is_address(text: &str) -> bool {
     let is_atom = |atom: &str| {
         !atom.is_empty()
@@ -129,9 +128,9 @@ fn check_local_part(local: &str) -> Result<(), InvalidEmailAddress> {
     }
 }
 
-/// A domain in A-labels; none if mail cannot be sent to it. Of the names with one label only
-/// `localhost`, where somebody tries out a registry; the last label is none of an address in
-/// numbers. Hyphens in the third and fourth place are allowed: some real domains have them.
+/// A domain in A-labels; none if mail cannot be sent to it. The only name with one label is
+/// `localhost`, for trying out a registry. The last label must not be all digits, as in an IP
+/// address. Hyphens in the third and fourth place are allowed: some real domains have them.
 fn mail_domain(domain: &str) -> Option<String> {
     let ascii = Uts46::new()
         .to_ascii(

@@ -13,7 +13,7 @@ crate::project::words! {
 /// Digests of a file's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Digests {
-    /// MD5, kept because old clients send it; proves nothing.
+    /// MD5, stored because old clients send it; proves nothing.
     pub md5: [u8; 16],
     /// SHA-256.
     pub sha256: [u8; 32],

@@ -1,4 +1,4 @@
-//! Identifiers. A newtype each, so that a token's id cannot stand where a user's is meant.
+//! Identifiers. A newtype each, so that a token's id cannot be used as a user's.
 
 use std::fmt;
 use std::str::FromStr;
@@ -46,9 +46,9 @@ ids! {
     TokenId,
     /// One decision, and the request it was made for.
     DecisionId,
-    /// A browser session, as its owner and the audit log know it. Not the secret in the cookie.
+    /// A browser session, as shown to its owner and in the audit log. Not the secret in the cookie.
     SessionId,
-    /// A security key or passkey of a user. Not the credential id that the authenticator made.
+    /// A security key or passkey of a user. Not the credential id that the authenticator created.
     KeyId,
     /// A mail in the outbox.
     MailId,
@@ -74,7 +74,7 @@ impl fmt::Debug for ModuleDigest {
     }
 }
 
-/// The text is not the lower-case hex of a SHA-256 digest.
+/// The text is not a SHA-256 digest in lower-case hex.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a module digest is 64 lower-case hex digits")]
 pub struct InvalidDigest;

@@ -1,6 +1,6 @@
-//! What is kept of a value that strangers had a part in: all of it, or as much as fits, with
-//! the size and the SHA-256 of the whole, so that nobody takes the part for the whole and
-//! somebody who has the whole can prove it.
+//! How much is stored of a value that strangers influenced: all of it, or as much as fits, with the
+//! size and the SHA-256 of the whole. So a part is never mistaken for the whole, and somebody who
+//! has the whole can prove it.
 
 use data_encoding::HEXLOWER;
 use serde_json::{Map, Value, json};
@@ -8,14 +8,14 @@ use sha2::{Digest, Sha256};
 
 use crate::limit::Bytes;
 
-/// The key under which a value says that this is not all of it.
+/// The key that marks a value as only a part.
 pub const LEFT_OUT: &str = "left-out";
 
 /// How texts (characters) and lists (items) are cut, from the mildest to the hardest.
 const CUTS: [(usize, usize); 4] = [(300, 16), (100, 8), (40, 4), (16, 2)];
 
-/// The value itself if its JSON text fits into `bytes`; else a part of it that does, an object
-/// with [`LEFT_OUT`]: `{"bytes": …, "sha256": …}` of the whole value's JSON text.
+/// The value itself if its JSON text fits into `bytes`; otherwise a part of it that fits, as an
+/// object with [`LEFT_OUT`]: `{"bytes": …, "sha256": …}` of the whole value's JSON text.
 ///
 /// Never longer than `bytes`, as long as `bytes` is at least 128.
 pub fn within(value: Value, bytes: Bytes) -> Value {
@@ -39,7 +39,7 @@ pub fn within(value: Value, bytes: Bytes) -> Value {
     json!({ LEFT_OUT: left_out })
 }
 
-/// The value with long texts and lists cut; each says how much is missing.
+/// The value with long texts and lists cut; a cut list says how many items are missing.
 fn cut(value: &Value, texts: usize, items: usize) -> Value {
     match value {
         Value::String(text) => match text.char_indices().nth(texts) {

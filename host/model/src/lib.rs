@@ -1,13 +1,12 @@
-//! What things are: the nouns of the registry as plain data.
+//! The nouns of the registry as plain data.
 //!
-//! Pure: no I/O, no async, no clock of its own. Everything here can be built in a test
-//! in one line. Read in the order of the `mod` lines: what is attempted ([`action`]),
-//! who asks and how surely ([`caller`]), what it is about ([`project`], [`release`],
-//! [`file`]), what is remembered of it ([`audit`]) and what
-//! people are told of it ([`mail`]).
+//! Pure: no I/O, no async, no clock of its own. Everything here can be built in a test in one line.
+//! Read in the order of the `mod` lines: the attempt ([`action`]), who makes it ([`caller`]), its
+//! subject ([`project`], [`release`], [`file`]), the stored event ([`audit`]) and the mails to
+//! people ([`mail`]).
 //!
-//! To add a noun: one file, its parsing at the edge (`parse` returns a typed error whose
-//! text says what would be right), no table or wire format derived on it.
+//! To add a noun: one file, its parsing at the edge (`parse` returns a typed error whose text says
+//! what is allowed), no table or wire format derived on it.
 
 pub mod action;
 pub mod address;

@@ -1,13 +1,13 @@
-//! Every limit, in one table: what one request, credential, account or stranger can at most
-//! make the registry keep and do.
+//! Every limit, in one table: the most that one request, credential, account or stranger can make
+//! the registry store and do.
 //!
-//! A limit is a constant of this file, and only this file can make one (the fields are
-//! private), so nothing that takes a [`Bytes`], a [`Count`] or a [`Rate`] can be bounded by a
-//! number that is not in the table. The section "Limits" of `docs/operators.md` is written
-//! from it, and a test drives each row beyond its bound (`tests/tests/server/limits.rs`).
+//! A limit is a constant of this file, and only this file can make one (the fields are private), so
+//! code that takes a [`Bytes`], a [`Count`] or a [`Rate`] cannot use a number that is not in the
+//! table. The section "Limits" of `docs/operators.md` is generated from it, and a test exceeds the
+//! bound of each row (`tests/tests/server/limits.rs`).
 //!
-//! What belongs to a file format or a protocol (the longest header of an archive, the depth of
-//! a requirement) is no limit of this kind and stays with its parser.
+//! Bounds of a file format or a protocol (the longest header of an archive, the depth of a
+//! requirement) are not limits of this kind and stay with their parsers.
 
 use std::fmt;
 
@@ -41,16 +41,16 @@ impl Count {
     }
 }
 
-/// So many in so long.
+/// A number of attempts in a span of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// How often.
+    /// Number of attempts.
     pub attempts: u32,
-    /// In how many seconds.
+    /// Length of the window in seconds.
     pub window_seconds: u32,
 }
 
-/// So many in so long; all windows hold.
+/// A rate: several windows, all of which hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate(&'static [Window]);
 
@@ -59,8 +59,8 @@ impl Rate {
         self.0
     }
 
-    /// How often in one of its windows; of a window that it does not have, a number that
-    /// stops everything, so that a mistake is seen.
+    /// The number of attempts in one of its windows; 0 for a window that it does not have, so that
+    /// a mistake is noticed.
     pub const fn in_window(self, window_seconds: u32) -> u32 {
         let mut at = 0;
         while at < self.0.len() {
@@ -83,7 +83,7 @@ impl Span {
     }
 }
 
-/// What a row bounds by.
+/// The bound of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bound {
     Bytes(Bytes),
@@ -116,8 +116,7 @@ impl From<Span> for Bound {
     }
 }
 
-/// In words for people: `100 MiB`, `120 in a minute, 10000 in a day`.
-/// A number of bytes as limits say it: `100 MiB`.
+/// A number of bytes in the words of limits: `100 MiB`.
 pub fn bytes_in_words(bytes: u64) -> String {
     Bound::Bytes(Bytes(bytes)).to_string()
 }
@@ -184,7 +183,7 @@ pub struct Row {
     /// What is bounded, and for whom.
     pub what: &'static str,
     pub bound: Bound,
-    /// What happens beyond.
+    /// What happens beyond the bound.
     pub beyond: &'static str,
     /// The configuration key that changes it; the bound here is its default.
     pub key: Option<&'static str>,
@@ -205,7 +204,7 @@ macro_rules! table {
             }
         }
 
-        /// The name of a row, for tests that must know every one.
+        /// The name of a row, for tests that must cover every one.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[allow(non_camel_case_types)]
         pub enum Name { $($($name),*),* }

@@ -1,7 +1,7 @@
 //! Links that are mailed or printed, and followed once.
 
 crate::project::words! {
-    /// What a link is for; it can be taken for nothing else.
+    /// The purpose of a link; it is not valid for any other.
     LinkPurpose {
         /// Confirm a registration.
         Registration = "registration",

@@ -1,5 +1,5 @@
-//! What people are told by mail. One list of mails and of the words they are filled with;
-//! `mail` has a template for each, and the outbox keeps them until they are sent.
+//! Mails to people. One list of mails and of the words they are filled with; `mail` has a template
+//! for each, and the outbox stores them until they are sent.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ crate::project::words! {
     MailKind {
         /// Finish a registration: a link.
         RegistrationConfirm = "registration-confirm",
-        /// Somebody registered with an address that has an account already.
+        /// Somebody registered with an address that already has an account.
         RegistrationExisting = "registration-existing",
         /// Somebody registered with a name that is taken, and with an address that has no account.
         RegistrationNameTaken = "registration-name-taken",
@@ -24,7 +24,7 @@ crate::project::words! {
         PasswordResetLink = "password-reset-link",
         /// The password was changed by somebody who knew the old one.
         PasswordChanged = "password-changed",
-        /// The password was set anew through a link.
+        /// The password was reset through a link.
         PasswordReset = "password-reset",
         /// The password was found in a breach and is disabled.
         PasswordBreached = "password-breached",
@@ -38,37 +38,38 @@ crate::project::words! {
         RecoveryCodeUsed = "recovery-code-used",
         /// Few recovery codes are left.
         RecoveryCodesLow = "recovery-codes-low",
-        /// Somebody with password and code logs in from a device that was never seen: a link.
+        /// Somebody with password and code logs in from an unknown device: a link.
         DeviceConfirm = "device-confirm",
-        /// Somebody with password and code acts from a command line that was never seen: a link.
+        /// Somebody with password and code acts from an unknown command line: a link.
         CommandLineConfirm = "command-line-confirm",
         /// Everything was ended because the owner said "this wasn't me": a link for a new password.
         AccountSecured = "account-secured",
-        /// The same, without a link: to the primary address, when the link went to the one from before it.
+        /// The same, without a link: to the primary address, if the link went to the previous one.
         AccountSecuredElsewhere = "account-secured-elsewhere",
-        /// The account is gone.
+        /// The account was deleted.
         AccountDeleted = "account-deleted",
-        /// Staff began to recover the account; a link to stop it.
+        /// Staff started to recover the account: a link to stop it.
         RecoveryStarted = "recovery-started",
         /// The recovery was stopped.
         RecoveryCancelled = "recovery-cancelled",
         /// Staff recovered the account: a link for a new password.
         RecoveryCompleted = "recovery-completed",
-        /// An API token was made.
+        /// An API token was created.
         TokenCreated = "token-created",
-        /// A role on a project was given, changed or taken; to the one who has it.
+        /// A role on a project was given, changed or removed; to its user.
         RoleChanged = "role-changed",
-        /// The same; to the other owners of the project.
+        /// The same, to the other owners of the project.
         CollaboratorChanged = "collaborator-changed",
         /// Files wait to be published; to the owners, once for each release that waits.
         ReleaseStaged = "release-staged",
-        /// Operators yanked or deleted something of a project; to its owners.
+        /// Operators yanked or deleted something in a project; to its owners.
         ContentRemoved = "content-removed",
         /// An operator created the account: a link to choose a password.
         Invitation = "invitation",
-        /// Changes beyond the number that one address is told of at once; how many of which kind.
+        /// Changes beyond the number of mails that one address gets at once; how many of which
+        /// kind.
         ChangesGathered = "changes-gathered",
-        /// For operators: whether mail arrives.
+        /// For operators, to check whether mail arrives.
         Test = "test",
     }
 }
@@ -82,13 +83,13 @@ crate::project::words! {
         Address = "address",
         /// The other email address.
         OtherAddress = "other-address",
-        /// A whole address of this registry, to be opened once. A secret.
+        /// A complete URL of this registry, to be opened once. A secret.
         Link = "link",
-        /// How long the link counts, in words.
+        /// How long the link is valid, in words.
         LinkLifetime = "link-lifetime",
         /// Where the request came from.
         RemoteAddress = "remote-address",
-        /// The browser or program, as far as it is known.
+        /// The browser or program, as far as known.
         Device = "device",
         /// When it happened, RFC 3339 in UTC to the second.
         At = "at",
@@ -110,11 +111,11 @@ crate::project::words! {
         Role = "role",
         /// A version of a project.
         Version = "version",
-        /// What was taken away, in words.
+        /// What was removed, in words.
         What = "what",
         /// Who did it.
         Actor = "actor",
-        /// How many mails of which kinds this one stands for: `token-created=10 email-removed=2`.
+        /// How many mails of which kinds this one replaces: `token-created=10 email-removed=2`.
         Changes = "changes",
         /// Mails that are listed in one, as [`Mail::as_listed`] writes them.
         Listed = "listed",
@@ -165,10 +166,11 @@ impl MailKind {
         }
     }
 
-    /// Whether several of them may become one [`Self::ChangesGathered`]: they say what happened, and
-    /// the account's history says it too, or that mail does ([`Self::is_listed`]). Never one that holds a link or that ends an account, nor
-    /// one that something else bounds: those that are asked for (`identity::Limits`), a password
-    /// that is known from a breach (once an hour), one that was reset (by a mailed link).
+    /// Whether several of them may be combined into one [`Self::ChangesGathered`]: they say what
+    /// happened, which the account's history shows too, or else that mail ([`Self::is_listed`]).
+    /// Never a mail that has a link or is about the end of an account, nor one with another limit:
+    /// requested mails (`identity::Limits`), a breached password (once an hour), a reset password
+    /// (by a mailed link).
     pub fn can_be_gathered(self) -> bool {
         match self {
             Self::EmailAdded
@@ -206,8 +208,8 @@ impl MailKind {
         }
     }
 
-    /// Whether the mail that gathers them says of each what it was: no history of the account does,
-    /// since somebody else did it to a project.
+    /// Whether the combined mail lists each of them: the account's history does not show them,
+    /// since somebody else changed a project.
     pub fn is_listed(self) -> bool {
         matches!(
             self,
@@ -218,13 +220,13 @@ impl MailKind {
         )
     }
 
-    /// Whether it has a bound of its own, in whose way no other mail is: somebody waits for an
-    /// answer to it, or nothing else tells.
+    /// Whether it has its own limit, which other mails cannot use up: somebody waits for an answer
+    /// to it, or nothing else reports it.
     pub fn has_own_bound(self) -> bool {
         matches!(self, Self::ReleaseStaged | Self::ContentRemoved)
     }
 
-    /// The kinds in a [`MailField::Changes`], and how many of each.
+    /// The kinds in a [`MailField::Changes`], with the number of each.
     pub fn gathered_in(changes: &str) -> impl Iterator<Item = (Self, u64)> {
         changes.split(' ').filter_map(|entry| {
             let (kind, count) = entry.split_once('=')?;
@@ -233,7 +235,7 @@ impl MailKind {
     }
 }
 
-/// What stands for the kind of a listed mail; no field has this name.
+/// The key for the kind of a listed mail; no field has this name.
 const KIND: &str = "kind";
 
 /// A mail, before it has an addressee.
@@ -245,8 +247,8 @@ pub struct Mail {
 }
 
 impl Mail {
-    /// A mail with its words. Panics when they are not exactly those of its kind: that is a
-    /// mistake of ours, found by the first test that sends it.
+    /// A mail with its words. Panics if they are not exactly those of its kind: the first test that
+    /// sends it finds such a mistake.
     pub fn new<const N: usize>(kind: MailKind, words: [(MailField, String); N]) -> Self {
         let given = Vec::from(words);
         assert_eq!(given.len(), kind.fields().len(), "the words of {kind}");
@@ -281,7 +283,7 @@ impl Mail {
         listed.into_iter().filter_map(mail).collect()
     }
 
-    /// A word of [`MailField::Listed`]: these mails.
+    /// These mails as the word of [`MailField::Listed`].
     pub fn as_listed(mails: &[Mail]) -> String {
         let words = |mail: &Mail| {
             let fields = mail

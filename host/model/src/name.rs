@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A project name as its owner writes it, together with its normalized form.
+/// A project name as its owner writes it, with its normalized form.
 ///
 /// Two names are the same project when they normalize to the same text (PEP 503).
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -11,7 +11,7 @@ pub struct ProjectName {
     normalized: Box<str>,
 }
 
-/// The text is no project name.
+/// Why the text is not a project name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidProjectName {
     /// Longer than 200 characters, or empty.
@@ -56,8 +56,8 @@ impl ProjectName {
         &self.normalized
     }
 
-    /// What the name looks like at a glance: normalized, separators gone, `l`, `i` and `1`
-    /// alike, `o` and `0` alike. Two projects must not share it.
+    /// The shape of the name at a glance: normalized, without separators, `l`, `i` and `1` alike,
+    /// `o` and `0` alike. Two projects must not share it.
     pub fn looks(&self) -> String {
         let fold = |c| match c {
             'l' | 'i' => '1',
@@ -110,7 +110,7 @@ pub struct UserName {
     folded: Box<str>,
 }
 
-/// The text is no user name.
+/// The text is not a user name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a user name has 1 to 50 ASCII letters, digits, '.', '_' or '-', and starts and ends with a letter or digit"

@@ -1,4 +1,4 @@
-//! What is known of a password besides its hash.
+//! Facts about a password besides its hash.
 
 crate::project::words! {
     /// Why a password is disabled. Only a mailed link sets a new one.
@@ -7,8 +7,8 @@ crate::project::words! {
         Policy = "policy",
         /// Staff recovered the account.
         Recovery = "recovery",
-        /// Its owner secured the account: until there is a new password, nothing else lets
-        /// anybody in.
+        /// Its owner secured the account: until there is a new password, no credential gives
+        /// access.
         Secured = "secured by its owner",
     }
 }

@@ -25,7 +25,7 @@ macro_rules! words {
 pub(crate) use words;
 
 words! {
-    /// What a person may do on a project. Ordered: an owner may all that a maintainer may.
+    /// What a person may do on a project. Ordered: an owner may do all that a maintainer may.
     Role {
         /// Upload.
         Maintainer = "maintainer",
@@ -35,7 +35,7 @@ words! {
 }
 
 words! {
-    /// Where a project is in its life (PEP 792).
+    /// The status of a project (PEP 792).
     ProjectStatus {
         /// Open for uploads.
         Active = "active",
@@ -43,7 +43,7 @@ words! {
         Archived = "archived",
         /// Hidden for safety.
         Quarantined = "quarantined",
-        /// Open, but its owners recommend not to use it.
+        /// Open, but its owners recommend against its use.
         Deprecated = "deprecated",
     }
 }

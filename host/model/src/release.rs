@@ -1,9 +1,9 @@
 //! Releases.
 
 crate::project::words! {
-    /// Where a release or one of its files is on its way to readers.
+    /// How far a release or one of its files is published.
     ReleaseState {
-        /// Stored, and visible to nobody but those who may publish it.
+        /// Stored, and visible only to those who may publish it.
         Staged = "staged",
         /// Visible to everyone.
         Published = "published",

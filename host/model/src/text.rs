@@ -1,20 +1,19 @@
-//! Text that people give to things, and others read later.
+//! Text that people write and others read later.
 
-/// Whether a text is one line and shows all that it is: no control characters, nothing that
-/// ends a line or turns the direction of what follows, nothing that takes no room. Names,
-/// descriptions and reasons stand in pages, mails and audit logs among words of ours, and must
-/// not pass for them.
+/// Whether a text is one line and fully visible: no control characters, and none that ends a line,
+/// changes the text direction or is invisible. Names, descriptions and reasons appear in pages,
+/// mails and audit logs among words of ours, and must not pass for them.
 pub fn is_plain_line(text: &str) -> bool {
     text.chars().all(is_plain)
 }
 
-/// Whether a character is seen where it stands and does nothing to others.
+/// Whether a character is visible in its place and does not affect others.
 pub fn is_plain(character: char) -> bool {
     !character.is_control() && !is_unseen(character)
 }
 
-/// A text of somebody else for a terminal or a log, where nothing else keeps it in its place: what
-/// would move a cursor, turn the direction of other words or not be seen shows as U+FFFD.
+/// Foreign text for a terminal or a log, which do not isolate it: characters that would move the
+/// cursor, change the direction of other words or be invisible show as U+FFFD.
 pub fn visible(text: &str) -> String {
     text.chars()
         .map(|character| {
@@ -27,9 +26,10 @@ pub fn visible(text: &str) -> String {
         .collect()
 }
 
-/// The same for an element of a page that isolates it (`<bdi>`). There only what turns direction
-/// until something ends it shows as U+FFFD: it would show the words of the text itself in an order
-/// that nobody wrote. Marks and joiners stay, which some scripts need; line ends become spaces.
+/// The same for an element of a page that isolates it (`<bdi>`). There only control characters and
+/// those that change the direction until something ends it show as U+FFFD: these would reorder the
+/// words of the text itself. Marks and joiners stay, since some scripts need them; line ends become
+/// spaces.
 pub fn legible(text: &str) -> String {
     let shown = |character: char| match character {
         '\t' | '\n' | '\r' | '\u{2028}' | '\u{2029}' => ' ',

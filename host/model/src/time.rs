@@ -1,4 +1,4 @@
-//! Time as data. Who needs the time takes a [`Clock`], so that tests are exact.
+//! Time as data. Code that needs the time takes a [`Clock`], so that tests are exact.
 
 use std::fmt;
 
@@ -20,12 +20,12 @@ impl Timestamp {
         self.0.div_euclid(1000)
     }
 
-    /// Whole seconds from this moment until `now`; 0 when this moment is still to come.
+    /// Whole seconds from this moment until `now`; 0 if this moment is still in the future.
     pub fn age_at(self, now: Timestamp) -> u64 {
         u64::try_from(now.seconds() - self.seconds()).unwrap_or(0)
     }
 
-    /// RFC 3339 in UTC with whole seconds, as mails tell it: `2026-01-05T12:00:00Z`.
+    /// RFC 3339 in UTC with whole seconds, as in mails: `2026-01-05T12:00:00Z`.
     pub fn to_the_second(self) -> String {
         match jiff::Timestamp::from_second(self.seconds()) {
             Ok(moment) => moment.to_string(),
@@ -60,7 +60,7 @@ pub fn wait_in_words(seconds: u64) -> String {
     format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
 }
 
-/// Where the time comes from.
+/// The source of the time.
 pub trait Clock: Send + Sync + 'static {
     /// The current moment.
     fn now(&self) -> Timestamp;
@@ -85,7 +85,7 @@ impl Clock for SystemClock {
 pub struct ManualClock(std::sync::atomic::AtomicI64);
 
 impl ManualClock {
-    /// A clock that stands at `start`.
+    /// A clock set to `start`.
     pub fn at(start: Timestamp) -> Self {
         Self(std::sync::atomic::AtomicI64::new(start.0))
     }

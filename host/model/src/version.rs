@@ -8,7 +8,7 @@ use std::fmt;
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version(pep440_rs::Version);
 
-/// Why a text is no version that can be kept.
+/// Why a text is not a version that can be stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidVersion {
     /// Not the form of PEP 440.
@@ -16,16 +16,16 @@ pub enum InvalidVersion {
         "use a version as PEP 440 defines it; see https://packaging.python.org/specifications/version-specifiers"
     )]
     Form,
-    /// It is one, and longer than any that is in use.
+    /// A version, but longer than any in use.
     #[error("use a version of at most {} characters", Version::MAX_LENGTH)]
     Length,
-    /// It is one, with a number that does not fit into 64 bits.
+    /// A version, but with a number that does not fit into 64 bits.
     #[error("use numbers up to {} in a version", u64::MAX)]
     Number,
 }
 
 impl Version {
-    /// Longest version accepted, in bytes. Its file name has to fit into a file system.
+    /// Longest version accepted, in bytes. Its file name must fit into a file system.
     pub const MAX_LENGTH: usize = 128;
 
     /// Parses a version.
@@ -42,8 +42,8 @@ impl Version {
         })
     }
 
-    /// The text that all spellings of one version share: canonical, without the zeros that
-    /// end the release part (`1.0` and `1.0.0` are both `1`). By it a release is found.
+    /// The text that all spellings of one version share: canonical, without trailing zeros in the
+    /// release part (`1.0` and `1.0.0` are both `1`). Releases are found by it.
     pub fn key(&self) -> String {
         let release = self.0.release();
         let significant = release

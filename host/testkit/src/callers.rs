@@ -11,7 +11,7 @@ pub const APP: Factors = Factors {
     webauthn: false,
 };
 
-/// Somebody with a verified address and no second factor, unless it is said otherwise.
+/// A user with a verified address and no second factor, unless changed.
 #[derive(Clone, Debug)]
 pub struct Person {
     facts: UserFacts,
@@ -30,7 +30,7 @@ impl Person {
         Self { facts }
     }
 
-    /// With the id that a database has for them.
+    /// With their id in a database.
     pub fn known_as(mut self, id: UserId) -> Self {
         self.facts.id = id;
         self
@@ -51,7 +51,7 @@ impl Person {
         self
     }
 
-    /// In a session where this was proven.
+    /// In a session with these proofs.
     pub fn session(self, assurance: Assurance) -> Caller {
         Caller {
             credential: CredentialKind::Session,
@@ -62,7 +62,7 @@ impl Person {
         }
     }
 
-    /// With an API token that the registry restricts to these.
+    /// With an API token that the registry restricts by these caveats.
     pub fn token(self, minted: Vec<Caveat>) -> Caller {
         self.with_token(TokenFacts {
             id: TokenId::new(),
@@ -85,7 +85,7 @@ impl Person {
     }
 }
 
-/// Password and a one-time code, proven then.
+/// Password and a one-time code, both proven at `at`.
 pub fn verified_now(at: Timestamp) -> Assurance {
     Assurance {
         password_at: Some(at),

@@ -1,4 +1,4 @@
-//! Databases of a test's own.
+//! Databases for a single test.
 
 use std::path::Path;
 
@@ -9,13 +9,13 @@ use tempfile::TempDir;
 
 use crate::NOW;
 
-/// A database with the tables of this version, and the folder that it is in.
+/// A database with the tables of this version, and its folder.
 pub async fn database() -> (Storage, TempDir) {
     let folder = tempfile::tempdir().expect("a folder can be made");
     (database_in(folder.path()).await, folder)
 }
 
-/// The same in a folder that is there; the one that is in it, if one is.
+/// The same in an existing folder; opens its database if it has one.
 pub async fn database_in(folder: &Path) -> Storage {
     let url = format!("sqlite:{}", folder.join("test.sqlite").display());
     let storage = Storage::connect(&url).await.expect("it can be opened");

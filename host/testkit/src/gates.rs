@@ -1,4 +1,4 @@
-//! A gate with these policies, on this database, with this clock.
+//! Gates with chosen policies, database and clock.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub fn engine() -> Engine {
     Engine::new(config).expect("an engine can be made")
 }
 
-/// The same, which decides one thing at a time and is made sooner.
+/// The same, but it decides one thing at a time and is created faster.
 pub fn small_engine() -> Engine {
     let mut config = EngineConfig::new(Compiler::InProcess);
     config.lanes = 1;
@@ -31,13 +31,13 @@ fn policies() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies")
 }
 
-/// A set of this repository, as it is shipped; its modules are built by `cargo xtask build-plugins`.
+/// A set of this repository, as shipped; its modules are built by `cargo xtask build-plugins`.
 pub fn shipped(set: &str) -> SetPackage {
     SetPackage::read(&policies().join(set)).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// A set as it is written here, without cases, of policies of this repository; its files go into
-/// the folder.
+/// A set from this text, without cases, with policies of this repository; its files go into
+/// `folder`.
 pub fn written(folder: &Path, set: &str) -> SetPackage {
     let modules = set
         .lines()
@@ -50,13 +50,12 @@ pub fn written(folder: &Path, set: &str) -> SetPackage {
     SetPackage::read(folder).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// What the set of this name is written as.
+/// The text of the set of this name.
 pub fn text_of(set: &str) -> String {
     std::fs::read_to_string(policies().join(set).join("set.toml")).expect("the set is there")
 }
 
-/// How a gate is built: without a set, on a clock that stands at [`NOW`], unless it is said
-/// otherwise.
+/// Builds a gate: without a set, on a clock fixed at [`NOW`], unless changed.
 pub struct GateBuilder {
     storage: Storage,
     engine: Option<Engine>,
@@ -86,13 +85,13 @@ impl GateBuilder {
         }
     }
 
-    /// So many permitted reads are recorded in a second.
+    /// Sets how many permitted reads are recorded in a second.
     pub fn recording(mut self, reads_per_second: u32) -> Self {
         self.recorder.reads_per_second = reads_per_second;
         self
     }
 
-    /// With no set at all: whatever must be decided is refused.
+    /// Without any set: every decision is a refusal.
     pub fn without_policies(self) -> Gate {
         let now = self.clock.now();
         let recorder = Recorder::start(self.storage.clone(), self.recorder);
@@ -110,7 +109,7 @@ impl GateBuilder {
         })
     }
 
-    /// With this set, verified as operators' are.
+    /// With this set, verified like an operator's.
     pub async fn with(self, package: SetPackage) -> Gate {
         let engine = self.engine.clone().unwrap_or_else(engine);
         let verified = package
@@ -119,7 +118,7 @@ impl GateBuilder {
         self.engine(engine).with_verified(&verified).await
     }
 
-    /// With a set that was verified before, by the engine that is given.
+    /// With a set that the given engine has already verified.
     pub async fn with_verified(self, package: &VerifiedPackage) -> Gate {
         let storage = self.storage.clone();
         let gate = self.without_policies();

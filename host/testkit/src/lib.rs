@@ -1,8 +1,8 @@
-//! What the tests of several crates begin with: a database, a gate with policies on it, and
+//! The starting point for tests of several crates: a database, a gate with policies on it, and
 //! callers as types.
 //!
-//! Nothing but tests depends on this crate; the tests of the structure hold that. It does not
-//! know `identity`, `registry` and HTTP: they build what they need on the gate from here.
+//! Only tests depend on this crate; the tests of the structure check that. It does not know
+//! `identity`, `registry` and HTTP: they build what they need on the gate from here.
 
 mod callers;
 mod database;
@@ -14,5 +14,5 @@ pub use callers::{APP, Person, verified_now};
 pub use database::{database, database_in, event};
 pub use gates::{GateBuilder, engine, shipped, small_engine, text_of, written};
 
-/// When a clock that stands begins.
+/// The start of a fixed clock.
 pub const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);

@@ -1,10 +1,10 @@
-//! Places for what costs a lot, given by turns: those who ask for many make their own requests
-//! wait, and nobody else's.
+//! Places for expensive work, given out in turns: callers who ask for many delay only their own
+//! requests.
 //!
 //! Read [`Asker`] (whose request it is) and [`Places`] first. Strangers take turns by address, and
-//! those of one wide network have the turns of a few addresses. Accounts on devices that they know
-//! take turns with each other, and half of all places go to them while both wait: however many
-//! addresses strangers have, they do not make an owner wait at home.
+//! a wide network has as many turns as a few addresses. Accounts on their known devices take turns
+//! with each other, and get half of all places while both wait: however many addresses strangers
+//! have, they do not delay an owner on a known device.
 
 mod queue;
 
@@ -31,20 +31,20 @@ pub struct Asker {
 pub struct Account(u64);
 
 impl Account {
-    /// The account of this name. Two names may be one number, with a chance that matters to nobody:
-    /// they share their turns then.
+    /// The account of this name. Two names may have the same number, with a negligible chance; they
+    /// then share their turns.
     pub fn named(name: &str, numbers: &impl BuildHasher) -> Self {
         Self(numbers.hash_one(name))
     }
 }
 
 impl Asker {
-    /// Somebody at an address, from now on.
+    /// A caller at an address, who waits from now on.
     pub fn at(address: IpAddr, patience: Duration) -> Self {
         Self::new(Lane::Address(neighbourhood(address)), patience)
     }
 
-    /// An account, on a device that it knows or within a session.
+    /// An account, on a known device or within a session.
     pub fn known(account: Account, patience: Duration) -> Self {
         Self::new(Lane::Account(account), patience)
     }
@@ -61,24 +61,24 @@ impl Asker {
 #[derive(Clone)]
 pub struct Places(Arc<Mutex<State>>);
 
-/// How many may wait; of accounts on known devices as many again.
+/// How many may wait; the same number again for accounts on known devices.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// Of one lane.
+    /// In one lane.
     pub of_one: usize,
-    /// In all. When they do, one more takes the place of the last of those that have most.
+    /// In all. Beyond that, a new one replaces the last of the subscriber that has most.
     pub of_all: usize,
 }
 
 impl Bounds {
-    /// As many as like: their number is bounded elsewhere.
+    /// Any number: it is bounded elsewhere.
     pub const NONE: Self = Self {
         of_one: usize::MAX,
         of_all: usize::MAX,
     };
 }
 
-/// More wait than may, or it took too long.
+/// Too many wait, or it took too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
 
@@ -102,7 +102,8 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    /// The place. Fails when the asker waited long enough, or has to leave for one who asked less.
+    /// The place. Fails if the asker's patience ended, or if it had to make room for one who asked
+    /// less.
     pub async fn place(self) -> Result<Place, Full> {
         match self.place {
             Ok(place) => Ok(place),
@@ -115,12 +116,12 @@ impl Waiting {
 }
 
 impl Places {
-    /// So many places, for which as many wait as like.
+    /// `count` places, for which any number may wait.
     pub fn new(count: usize) -> Self {
         Self::with_bounds(count, Bounds::NONE)
     }
 
-    /// So many places, for which so many wait.
+    /// `count` places, for which `bounds` limits who may wait.
     pub fn with_bounds(count: usize, bounds: Bounds) -> Self {
         Self(Arc::new(Mutex::new(State {
             free: count,
@@ -131,7 +132,7 @@ impl Places {
         })))
     }
 
-    /// Waits for a place as long as it takes, where as many may wait as like.
+    /// Waits for a place as long as it takes; any number must be allowed to wait.
     pub async fn acquire(&self, asker: &Asker) -> Place {
         let waiting = self.queue(asker).map(|waiting| waiting.place);
         match waiting.expect("as many wait as like") {
@@ -140,10 +141,10 @@ impl Places {
         }
     }
 
-    /// Begins to wait, unless too many do.
+    /// Starts to wait, unless too many do.
     pub fn queue(&self, asker: &Asker) -> Result<Waiting, Full> {
         let mut state = self.state();
-        // While somebody waits, none is free.
+        // No place is free while somebody waits.
         let place = if state.free > 0 {
             state.free -= 1;
             Ok(Place(Some(self.clone())))
@@ -158,7 +159,7 @@ impl Places {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing in it is ever half changed.
+        // The state is never half changed.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -171,7 +172,7 @@ impl State {
         }
     }
 
-    /// The next who waits and is still there.
+    /// The next one that waits and has not given up.
     fn next(&mut self) -> Option<oneshot::Sender<Place>> {
         let (first, second) = match self.is_turn_of_known {
             true => (&mut self.known, &mut self.strangers),
@@ -195,7 +196,8 @@ impl Drop for Place {
             let Some(next) = next else { return };
             match next.send(Place(Some(places.clone()))) {
                 Ok(()) => return,
-                // Gone since it was looked at. The place is given on, and not given back twice.
+                // It has just given up. The place goes to the next one, and must not be given back
+                // twice.
                 Err(mut place) => drop(place.0.take()),
             }
         }
@@ -214,7 +216,7 @@ mod tests {
         Asker::at([192, 0, 2, number].into(), PATIENCE)
     }
 
-    /// Starts to wait; what is sent is the order in which places were given.
+    /// Starts to wait; the messages show the order in which places were given.
     fn wait(
         places: &Places,
         asker: Asker,
@@ -377,7 +379,7 @@ mod tests {
         assert!(queue(1).is_err(), "one address has so many");
         let mut second: Vec<Waiting> = (0..3).map(|_| queue(2).ok().unwrap()).collect();
         let third = queue(3).ok().unwrap();
-        // All are taken. A fourth address takes the place of the last of one that has three.
+        // All are taken. A fourth address replaces the last of one that has three.
         let fourth = queue(4).ok().unwrap();
         let fifth = queue(5).ok().unwrap();
         let left = |all: &mut [Waiting]| {
@@ -392,7 +394,7 @@ mod tests {
             (left(&mut first), left(&mut second), left(&mut few)),
             (2, 2, 3)
         );
-        // Who gives up makes room.
+        // Giving up makes room.
         first.clear();
         assert!(queue(6).is_ok());
         drop((held, second, few));

@@ -1,4 +1,4 @@
-//! Those who wait, and whose turn is next.
+//! The waiting requests, and whose turn is next.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -9,42 +9,41 @@ use tokio::sync::oneshot;
 
 use crate::{Account, Bounds, Full, Place};
 
-/// Requests of one lane that wait before those that gave up are removed.
+/// Length of a lane above which requests that gave up are removed.
 const FORGOTTEN: usize = 1024;
 
-/// Requests that are served in the order in which they came.
+/// Requests that are served in order of arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Lane {
-    /// Those from one address; neighbours in IPv6 are one.
+    /// Requests from one address; neighbours in IPv6 count as one.
     Address(IpAddr),
-    /// Those of one account on devices that it knows.
+    /// Requests of one account on its known devices.
     Account(Account),
 }
 
-/// Those who wait, by subscriber. None is empty, and each is once in `order`.
+/// The waiting requests, by subscriber. No subscriber is empty, and each is once in `order`.
 #[derive(Default)]
 pub(crate) struct Queue {
     subscribers: HashMap<Lane, Subscriber>,
     order: VecDeque<Lane>,
-    /// Those in it, the ones that gave up included.
+    /// Requests in it, including those that gave up.
     length: usize,
 }
 
-/// Those of one IPv4 address, or of an IPv6 network of 48 bits, by their addresses; or of an
-/// account.
+/// The requests of one IPv4 address, of an IPv6 network of 48 bits by address, or of an account.
 #[derive(Default)]
 struct Subscriber {
     /// No lane is empty, and each is once in `order`.
     lanes: HashMap<Lane, VecDeque<oneshot::Sender<Place>>>,
     order: VecDeque<Lane>,
-    /// Those in its lanes, the ones that gave up included.
+    /// Requests in its lanes, including those that gave up.
     length: usize,
-    /// Places given since it was its turn.
+    /// Places given in its current turn.
     given: usize,
 }
 
 impl Lane {
-    /// Whose it is.
+    /// The subscriber of this lane.
     fn subscriber(self) -> Self {
         match self {
             Self::Address(address) => Self::Address(network_of(address, NETWORK_BITS)),
@@ -94,7 +93,7 @@ impl Queue {
         self.subscribers.is_empty() && self.order.is_empty() && self.length == 0
     }
 
-    /// Those that wait in a lane, and in all of its subscriber.
+    /// The numbers that wait in a lane, and in all lanes of its subscriber.
     fn lengths(&self, lane: Lane) -> (usize, usize) {
         let subscriber = self.subscribers.get(&lane.subscriber());
         subscriber.map_or((0, 0), |subscriber| {
@@ -103,7 +102,7 @@ impl Queue {
         })
     }
 
-    /// Removes those that gave up.
+    /// Removes requests that gave up.
     fn forget(&mut self) {
         for subscriber in self.subscribers.values_mut() {
             for lane in subscriber.lanes.values_mut() {
@@ -125,8 +124,8 @@ impl Queue {
             .sum();
     }
 
-    /// Sends away the last of the subscriber that has most, if that has more than somebody would
-    /// have who has `had` now.
+    /// Removes the last request of the subscriber with most, if it has more than one with `had`
+    /// requests would have after one more.
     fn make_room(&mut self, had: usize) -> bool {
         let most = self
             .subscribers
@@ -151,8 +150,8 @@ impl Queue {
         true
     }
 
-    /// The next, and whoever gave up before it is removed. In its turn a network has a place for
-    /// each of its addresses, and for few of them if it has many.
+    /// The next request; those before it that gave up are removed. In its turn, a network gets a
+    /// place for each of its addresses, up to a few.
     pub(crate) fn next(&mut self) -> Option<oneshot::Sender<Place>> {
         while let Some(of) = self.order.front().copied() {
             let subscriber = self.subscribers.entry(of).or_default();

@@ -1,4 +1,4 @@
-//! What core rules, policies and obligations come to for one caller; nothing is recorded yet.
+//! The result of core rules, policies and obligations for one caller; nothing is recorded yet.
 
 use std::time::{Duration, Instant};
 
@@ -14,22 +14,22 @@ use crate::obligations;
 use crate::refusal::RefusalKind;
 use crate::target::TargetFacts;
 
-/// The policies let it through.
+/// The policies allow it.
 pub(super) struct Allowed {
     /// Number of the set that decided.
     pub(super) number: u64,
-    /// The activation (a sequence) under which it did.
+    /// The activation (a sequence) under which it decided.
     pub(super) activation: i64,
     pub(super) context: Context,
     pub(super) decided: Decision,
 }
 
-/// Something did not let it through, or it could not be decided.
+/// It was refused, or it could not be decided.
 pub(super) struct Refused {
     pub(super) kind: RefusalKind,
-    /// Empty where no policy gave a reason.
+    /// Empty if no policy gave a reason.
     pub(super) reasons: Vec<Reason>,
-    /// What the policies said; none where none was asked.
+    /// What the policies said; none if none was asked.
     pub(super) decided: Option<(Context, Decision)>,
 }
 
@@ -118,7 +118,7 @@ impl Gate {
         {
             tracing::error!(decision = %decision, %error, "an obligation could not be fulfilled; denied");
             let has_failed = matches!(error, obligations::ObligationError::Storage(_));
-            // A denial stands as its policy explains it.
+            // A denial keeps the explanation of its policy.
             if has_failed || kind != Some(RefusalKind::Denied) {
                 if kind.is_none() {
                     reasons.clear();

@@ -1,10 +1,9 @@
-//! How much of what one source does is recorded one by one.
+//! How many entries of one source are recorded one by one.
 //!
-//! A refused request, a token that is accepted and a permitted read cost their sender little,
-//! and would cost the registry a row each. Each source therefore has a number of them per
-//! minute and per day that are recorded one by one, and so have all sources together; what
-//! goes beyond is counted, and the count is audited when the minute is over. So a flood can
-//! neither fill the disk nor pass unseen.
+//! A refused request, an accepted token and a permitted read cost their sender little, but would
+//! each cost the registry a row. So only a number of them per minute and per day is recorded one by
+//! one, for each source and for all sources together. Further ones are counted, and the count is
+//! audited after the minute. So a flood can neither fill the disk nor go unnoticed.
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -16,20 +15,21 @@ use model::limit::{
 use model::{Action, Caller, Principal, SessionId, Timestamp, TokenId, UserId};
 use uuid::Uuid;
 
-/// The sources named in the summary of a minute at most, those with most entries first.
+/// Most sources named in the summary of a minute, those with most entries first.
 const NAMED_SOURCES: usize = 10;
-/// Sources that are counted to find those: any that has more than one in so many entries is
-/// among them.
+/// Sources that are counted to find those: any with more than one in this many entries is among
+/// them.
 const COUNTED_SOURCES: usize = 256;
 
 const MINUTE: u32 = 60;
 const HOUR: u32 = 3600;
 const DAY: u32 = 86_400;
 
-/// How somebody failed: why, and with which second factor, if it was one.
+/// How somebody failed: why, and with which second factor, if any.
 pub(crate) type Way = (&'static str, Option<&'static str>);
 
-/// Failed authentications that name an account, in this minute, and of all accounts together.
+/// Failed authentications that name an account, in this minute, for each account and for all
+/// together.
 pub(crate) struct NamedFailures {
     per_account: u32,
     of_all: u32,
@@ -40,8 +40,8 @@ pub(crate) struct NamedFailures {
 #[derive(Default)]
 struct Named {
     minute: i64,
-    /// How many of each account and way. Accounts that exist, and ways of a fixed list, so it is
-    /// bounded.
+    /// How many for each account and way. It is bounded: the accounts exist, and the ways are a
+    /// fixed list.
     seen: HashMap<(UserId, Way), u32>,
     recorded: u32,
     day: i64,
@@ -49,14 +49,14 @@ struct Named {
 }
 
 impl NamedFailures {
-    /// Of those that were looked at: more than the limits let through, however many other
-    /// refusals there are. Nobody hides guesses at an account behind a flood, be it of other
+    /// For failures that were checked: more than the limits let through, however many other
+    /// refusals there are. A flood cannot hide guesses at an account, not even a flood of other
     /// failures that name it.
     pub(crate) fn looked_at() -> Self {
         Self::new(NAMED_FAILURES)
     }
 
-    /// Of those that were refused unread, since there were too many.
+    /// For attempts that were refused unchecked, since there were too many.
     pub(crate) fn limited() -> Self {
         Self::new(NAMED_WAITS)
     }
@@ -71,7 +71,7 @@ impl NamedFailures {
         }
     }
 
-    /// Whether one more of this account is recorded.
+    /// Whether to record one more for this account.
     pub(crate) fn take(&self, user: UserId, way: Way, now: Timestamp) -> bool {
         let mut state = self
             .state
@@ -99,16 +99,15 @@ impl NamedFailures {
     }
 }
 
-/// What is noted some times in an hour and then no more: credentials that came with reads.
+/// Notes a few times in an hour at most: credentials that came with reads.
 #[derive(Default)]
 pub(crate) struct Noted(Mutex<(i64, HashMap<NotedOnce, u32>)>);
 
-/// Whose it is or where it comes from, which token it is, what is read, and whether that went
-/// on without it.
+/// Its owner or address, the token, the action, and whether the read went on without it.
 type NotedOnce = (Source, Option<TokenId>, Action, bool);
 
 impl Noted {
-    /// Whether this one is noted. What is remembered is bounded by what all together may note.
+    /// Whether to note this one. Memory is bounded by what all sources together may note.
     pub(crate) fn take(&self, what: NotedOnce, now: Timestamp) -> bool {
         let mut state = self
             .0
@@ -127,7 +126,7 @@ impl Noted {
     }
 }
 
-/// By which token or in which session something is done: of each account, few are there.
+/// The token or session by which something is done: each account has few.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Means {
     token: Option<TokenId>,
@@ -143,14 +142,14 @@ impl Means {
     }
 }
 
-/// Who is counted.
+/// The source that entries are counted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Source {
     User(UserId),
     Publisher(Uuid),
     /// A user's changes of one kind.
     Changes(UserId, Action),
-    /// An address; of IPv6 the /64, which one subscriber has whole.
+    /// An address; for IPv6 the /64, all of which one subscriber has.
     Address(IpAddr),
 }
 
@@ -181,7 +180,7 @@ impl Source {
     }
 }
 
-/// What was counted in one minute and not recorded one by one.
+/// The entries of one minute that were counted instead of recorded one by one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Uncounted {
     /// When the minute began.
@@ -192,11 +191,11 @@ pub(crate) struct Uncounted {
     pub(crate) sources: Vec<(String, u32)>,
 }
 
-/// What is recorded one by one, of each source and of all.
+/// How much is recorded one by one, for each source and for all.
 pub(crate) struct SourceRate {
     per_minute: u32,
     per_day: u32,
-    /// What all sources together may have, as a multiple of what one may.
+    /// The limit for all sources together, as a multiple of the limit for one.
     of_all: u32,
     state: Mutex<State>,
 }
@@ -205,16 +204,15 @@ pub(crate) struct SourceRate {
 struct State {
     minute: Window,
     day: Window,
-    /// The hour, and the actions that were seen in it. Of accounts, and of addresses that a
-    /// minute let in.
+    /// The hour, and the actions seen in it, for accounts and for addresses that were recorded.
     firsts: (i64, HashMap<Source, HashSet<(Means, Action)>>),
     left_out: u64,
     busiest: Busiest,
-    /// Minutes that are over and not yet told.
+    /// Minutes that are over and not yet reported.
     over: Vec<Uncounted>,
 }
 
-/// One window that begins anew when it is over.
+/// One window, which starts again when it is over.
 #[derive(Default)]
 struct Window {
     number: i64,
@@ -223,14 +221,14 @@ struct Window {
 }
 
 impl Window {
-    /// Whether one more of this source fits.
+    /// Whether one more entry of this source fits.
     fn has_room(&self, source: Source, per_source: u32, of_all: u32) -> bool {
         self.recorded < per_source.saturating_mul(of_all)
             && self.seen.get(&source).is_none_or(|seen| *seen < per_source)
     }
 
-    /// Counts one more. What is not recorded is counted of sources that are known already: so
-    /// the map is bounded by what all sources together may record.
+    /// Counts one more. An entry that is not recorded is only counted for a known source, so that
+    /// the limit for all sources together also bounds the map.
     fn count(&mut self, source: Source, is_recorded: bool) {
         if is_recorded {
             self.recorded += 1;
@@ -241,10 +239,9 @@ impl Window {
     }
 }
 
-/// Who had most entries in this minute, whether they are recorded or not: nobody becomes
-/// nameless by using up what is recorded of them in a day. In bounded memory, by the algorithm
-/// "Space-Saving" (Metwally, Agrawal, El Abbadi 2005): a count may be too high, by as much as
-/// was forgotten for it, and never too low.
+/// The sources with most entries in this minute, recorded or not: using up its entries of a day
+/// does not make a source anonymous. Memory is bounded by the algorithm "Space-Saving" (Metwally,
+/// Agrawal, El Abbadi 2005): a count may be too high, by the count it replaced, but never too low.
 #[derive(Debug, Default)]
 struct Busiest(HashMap<Source, u32>);
 
@@ -271,7 +268,7 @@ impl Busiest {
         );
     }
 
-    /// Those with most entries, with all their entries.
+    /// The sources with most entries, with all their entries.
     fn told(self) -> Vec<(String, u32)> {
         let mut sources: Vec<(Source, u32)> = self.0.into_iter().collect();
         sources.sort_by_key(|(source, seen)| (std::cmp::Reverse(*seen), *source));
@@ -297,7 +294,7 @@ impl SourceRate {
         }
     }
 
-    /// Without a bound for all together: for sources that are few, such as accounts that exist.
+    /// Without a limit for all together: for few sources, such as existing accounts.
     pub(crate) fn of_each(rate: Rate) -> Self {
         Self {
             of_all: u32::MAX,
@@ -305,13 +302,13 @@ impl SourceRate {
         }
     }
 
-    /// Whether one more of this source is recorded.
+    /// Whether to record one more entry of this source.
     pub(crate) fn take(&self, source: Source, now: Timestamp) -> bool {
         self.take_as(source, None, now)
     }
 
-    /// The same, and the first of each action in an hour is recorded whatever else there was:
-    /// nobody hides one thing behind many others, and no stolen token behind its owner.
+    /// The same, but the first of each action in an hour is always recorded, so that many entries
+    /// cannot hide one, nor an owner's entries those of a stolen token.
     pub(crate) fn take_first(
         &self,
         source: Source,
@@ -328,7 +325,7 @@ impl SourceRate {
         state.busiest.count(source);
         let is_recorded = state.minute.has_room(source, self.per_minute, self.of_all)
             && state.day.has_room(source, self.per_day, self.of_all);
-        // Accounts are few. Of addresses those that a minute let in, so it is bounded like that.
+        // It stays bounded: accounts are few, and addresses must have been recorded before.
         let is_known = is_recorded
             || !source.is_stranger()
             || state.minute.seen.contains_key(&source)
@@ -340,7 +337,7 @@ impl SourceRate {
         });
         state.minute.count(source, is_recorded);
         if is_recorded {
-            // A day counts what is recorded in it, and not what a flood of some seconds was.
+            // A day counts its recorded entries only, not those of a short flood.
             state.day.count(source, true);
         } else if !is_first {
             state.left_out += 1;
@@ -348,7 +345,7 @@ impl SourceRate {
         is_recorded || is_first
     }
 
-    /// What minutes that are over left out, each once.
+    /// The entries left out in minutes that are over, each minute once.
     pub(crate) fn finish(&self, now: Timestamp) -> Vec<Uncounted> {
         let mut state = self.state();
         state.turn(now);
@@ -356,7 +353,7 @@ impl SourceRate {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Counts are never half changed, so they are as good as before after a panic.
+        // Counts are never half changed, so they are still valid after a panic.
         self.state
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner())

@@ -1,4 +1,4 @@
-//! What is kept of one decision: what some policy asked for, within a number of bytes.
+//! The stored record of a decision: the facts that some policy asked for, within a number of bytes.
 
 use model::DecisionId;
 use model::kept::{LEFT_OUT, within};
@@ -10,23 +10,23 @@ use storage::decisions::DecisionRow;
 use crate::refusal::Reason;
 use crate::set_aside::SetAside;
 
-/// Everything `explain` tells about one decision, before it is cut to what is kept.
+/// Everything `explain` shows about one decision, before it is cut to its stored size.
 #[derive(Debug)]
 pub(crate) struct DecisionRecord {
     pub(crate) row: DecisionRow,
     /// The request it was made for; equal to the decision's id for a request's first one.
     pub(crate) request: DecisionId,
-    /// The version and the file name it is about, whether a policy asked for them or not: what
-    /// somebody who looks for a decision knows of it.
+    /// The version and the file name it is about, whether or not a policy asked for them: somebody
+    /// who searches for a decision knows these.
     pub(crate) version: Option<String>,
     pub(crate) file: Option<String>,
     /// Complete, as it was before it was narrowed for each policy.
     pub(crate) context: Context,
-    /// The sections of the context that some policy asked for; of no other anything is kept.
+    /// The sections of the context that some policy asked for; no others are stored.
     pub(crate) sections: Sections,
     /// A credential that it was made without.
     pub(crate) set_aside: Option<SetAside>,
-    /// What the project's owners chose, as stored.
+    /// The choices of the project's owners, as stored.
     pub(crate) owner_settings: Option<Value>,
     /// A rule of the core that refused before any policy was asked.
     pub(crate) core: Option<Reason>,
@@ -34,14 +34,14 @@ pub(crate) struct DecisionRecord {
     pub(crate) decision: Option<policy_engine::Decision>,
 }
 
-/// The parts of a record whose texts strangers or owners chose, and what each may take when
-/// the whole does not fit.
+/// The parts of a record with texts of strangers or owners, and the size of each if the whole does
+/// not fit.
 const HARDER: [Bytes; 2] = [SECTION_BYTES, model::limit::CUT_SECTION_BYTES];
 
 impl DecisionRecord {
     /// The row as it is stored.
     ///
-    /// Invariant: its record is at most [`RECORD_BYTES`] long, whatever the request held.
+    /// Invariant: its record is at most [`RECORD_BYTES`] long, whatever the request contained.
     pub(crate) fn into_row(self) -> DecisionRow {
         let Self {
             row,
@@ -99,7 +99,7 @@ impl DecisionRecord {
                 }
             }
         }
-        // Thirty policies that all have much to say.
+        // Still too long, for example with thirty policies that all say a lot.
         let outcome = decision.map(|decision| json!(decision.outcome));
         let record = json!({ "request": request, "outcome": outcome, LEFT_OUT: "the record was longer than a record may be" });
         DecisionRow {
@@ -109,7 +109,7 @@ impl DecisionRecord {
     }
 }
 
-/// What is always there, and the sections that some policy asked for.
+/// The fields that are always stored, and the sections that some policy asked for.
 fn asked_for(context: Value, sections: Sections) -> Map<String, Value> {
     let Value::Object(mut fields) = context else {
         return Map::new();
@@ -135,7 +135,7 @@ fn without_notes(mut decision: policy_engine::Decision) -> policy_engine::Decisi
     decision
 }
 
-/// Without those that had nothing to say, and without reasons that stand among the decision's.
+/// Without policies that abstained, and with only the first reasons of the others.
 fn without_bystanders(decision: policy_engine::Decision) -> policy_engine::Decision {
     let mut decision = without_notes(decision);
     decision.policies.retain(|policy| {

@@ -25,7 +25,7 @@ fn account() -> Caller {
     }
 }
 
-/// Whatever is recorded of accounts: nobody becomes invisible behind the accounts of others.
+/// However much is recorded for accounts: no account becomes invisible behind others.
 #[tokio::test]
 async fn of_each_account_the_first_of_each_action_is_recorded_however_much_others_did() {
     let (queue, _entries) = mpsc::channel(QUEUE);
@@ -63,7 +63,7 @@ async fn of_each_account_the_first_of_each_action_is_recorded_however_much_other
             assert!(wants(&recorder, &carol, action), "{kind}: {action}");
             assert!(!wants(&recorder, &carol, action), "{kind}: {action} once");
         }
-        // A thief with a token of hers, behind what she did herself.
+        // A thief with a token of hers, hidden behind her own actions.
         let with_token = Caller {
             token: Some(model::TokenFacts {
                 id: model::TokenId::new(),

@@ -1,4 +1,4 @@
-//! Which set is the active one is decided like everything else.
+//! Activating a set is decided like every other action.
 
 use gate::{ApplySet, Candidate, RollBack, RollBackError};
 use storage::policies::ActivationKind;
@@ -49,7 +49,7 @@ async fn staff_with_a_fresh_factor_make_a_set_the_active_one_and_nobody_else_doe
     let events = storage.events(&filter, None, 10).await.unwrap();
     assert_eq!(events[0].event.decision, Some(decision));
 
-    // What the set before it permitted is not done any more.
+    // An action that the previous set permitted is no longer done.
     let error = gate::apply(late, storage).await.unwrap_err();
     assert_eq!(error.conflict(), Some(storage::Conflict::PoliciesReplaced));
     let active = storage.active_set().await.unwrap().unwrap();

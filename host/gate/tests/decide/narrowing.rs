@@ -1,5 +1,5 @@
-//! Whatever the holder of a token adds to it offline, it opens no door that was closed, with
-//! any of the sets this repository ships.
+//! Caveats that the holder of a token adds offline never permit anything that was refused without
+//! them, with any of the sets this repository ships.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// Asked about `sample`, which may not exist yet.
+/// A target about `sample`, which may not exist yet.
 #[derive(Clone, Debug)]
 struct OnSample {
     action: Action,
@@ -43,7 +43,7 @@ enum Got {
 }
 
 impl Fixture {
-    /// What this token gets, and the code of the refusal.
+    /// How far this token gets, and the code of the refusal.
     async fn got(
         &self,
         mut caller: Caller,
@@ -71,7 +71,7 @@ fn account() -> Caveat {
     Caveat::RequestUser("u".to_owned())
 }
 
-/// A token made with a second factor, minted like this.
+/// A token created with a second factor, minted with these caveats.
 fn minted(caveats: Vec<Caveat>) -> Caller {
     let mut caller = token_caller(ENROLLED, caveats);
     let user = caller.user().expect("a token stands for a user").id;
@@ -122,8 +122,8 @@ async fn an_account_token_narrowed_by_its_holder_is_refused_where_account_tokens
                 "{target:?}"
             );
         }
-        // The same restriction, made when the token was: that is a token for the project, which
-        // stays one when it is narrowed further, and is then worth less.
+        // The same restriction at creation makes a token for the project. It stays one when it is
+        // narrowed further, and is then worth less.
         let for_project = || minted(vec![names(&["sample", "other"])]);
         let passes = fixture.got(for_project(), &[], &target).await.0;
         assert!(passes > Got::Refused, "{target:?}");
@@ -143,7 +143,7 @@ async fn an_account_token_narrowed_by_its_holder_is_refused_where_account_tokens
     }
 }
 
-/// What a holder may write; most of it holds for `sample`, so that policies are asked.
+/// A caveat that a holder may add; most hold for `sample`, so that policies are asked.
 fn added() -> impl Strategy<Value = Caveat> {
     let some_names =
         vec(select(&["sample", "other", "SAMPLE", ""][..]), 0..3).prop_map(|words| names(&words));

@@ -1,11 +1,11 @@
-//! A credential takes nothing away that anonymous callers may read, and gives nothing either.
+//! A credential neither takes away what anonymous callers may read nor adds to it.
 
 use serde_json::{Value, json};
 
 use super::*;
 
-/// A set of one guest: the project `open` is read by everybody, others by who has a role; about
-/// `odd`, which is open too, nothing can be decided with a credential.
+/// A set of one guest: the project `open` is read by everybody, others by users with a role; for
+/// `odd`, which is open too, a decision with a credential fails.
 async fn of_members() -> Fixture {
     let module =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/guests/members_read.wasm");
@@ -26,7 +26,7 @@ async fn of_members() -> Fixture {
     fixture
 }
 
-/// To read of a project, as it was loaded for somebody with this role.
+/// Reads a project that was loaded for somebody with this role.
 #[derive(Clone, Debug)]
 struct Read {
     action: Action,
@@ -156,7 +156,7 @@ async fn whatever_is_presented_reads_what_anonymous_callers_read() {
     }
 }
 
-/// Anonymous callers log in, register and reset a password. A token does not, for it.
+/// Anonymous callers may log in, register and reset a password; a token may not.
 #[tokio::test]
 async fn nothing_but_reading_goes_on_without_a_credential() {
     for set in ["default", "strict", "observe"] {
@@ -220,7 +220,7 @@ async fn where_anonymous_callers_do_not_read_the_credential_decides() {
     ));
 }
 
-/// A token for one project reads another as nobody, and not as its owner with a role there.
+/// A token for one project reads another one anonymously, not with its owner's role there.
 #[tokio::test]
 async fn a_role_of_the_owner_does_not_outlive_the_token_that_was_set_aside() {
     let fixture = of_members().await;

@@ -1,4 +1,4 @@
-//! Confirming a browser or a command line that was never seen, by a mailed link.
+//! Confirming a browser or a command line not seen before, by a mailed link.
 
 use askama::Template;
 use identity::{MailAgain, StartSession, lifetimes};
@@ -13,19 +13,19 @@ use crate::frame::page::pages;
 use crate::problem::Answer;
 use crate::url::with_next;
 
-/// What somebody sees whose browser must be confirmed.
+/// The page for somebody whose browser must be confirmed.
 #[derive(Template)]
 #[template(path = "account/wait_for_mail.html")]
 struct WaitPage<'a> {
     layout: Layout,
     errors: Errors,
-    /// What was mailed when.
+    /// Which mail was sent when.
     mailed: &'a str,
     /// How long the link works.
     lifetime: &'a str,
-    /// What asks for another mail.
+    /// The button that asks for another mail.
     again: &'a str,
-    /// Where the login was to lead.
+    /// Where the login leads to.
     next: &'a str,
     /// Path of the login.
     login: &'a str,
@@ -93,7 +93,7 @@ pub(crate) async fn confirm(exchange: Exchange) -> Answer {
             links: &[("/account/sessions/", "Your sessions")],
         }
         .answer(&exchange),
-        // A mail is read on a telephone, say: whether it is this browser, nobody can tell.
+        // The mail may be read on a phone, so whether it is this browser is unknown.
         true => Told {
             heading: "The browser is confirmed",
             paragraphs: &["Go back to the browser in which you wanted to log in, and log in there again."],

@@ -71,7 +71,7 @@ async fn show(exchange: &Exchange, view: AccountView, errors: Errors, address: &
     })
 }
 
-/// The page once more, with what is wrong.
+/// The page again, with what is wrong.
 async fn again(
     exchange: &Exchange,
     view: AccountView,
@@ -106,7 +106,7 @@ async fn again(
             StatusCode::CONFLICT,
             "This is your primary address: make another one primary first".to_owned(),
         ),
-        // Of others' addresses nothing is told.
+        // Nothing is said about other people's addresses.
         AccountError::EmailTaken => (
             StatusCode::CONFLICT,
             "This address is yours already".to_owned(),

@@ -44,15 +44,15 @@ struct FactorsPage<'a> {
     keys_unavailable: Option<&'static str>,
     /// Whether factors can be added.
     is_open: bool,
-    /// What the form for a new key was filled in with.
+    /// What was entered into the form for a new key.
     kind: &'a str,
     kinds: &'a [(&'a str, &'a str)],
     key_name: &'a str,
-    /// Whether the form comes back from a proof, and is to be sent once more.
+    /// Whether the form comes back from a step-up, and must be sent again.
     proven: bool,
 }
 
-/// What a key can be added as.
+/// The kinds a key can be added as.
 const KINDS: &[(&str, &str)] = &[
     (
         "security-key",
@@ -80,11 +80,11 @@ struct RemovePage<'a> {
     action: &'a str,
     is_last: bool,
     demands: Vec<DemandLine>,
-    /// Whether a project demands it: its owners can change that.
+    /// Whether a project demands it; its owners can change that.
     of_projects: bool,
 }
 
-/// Who demands a factor: a project, or none where it is the registry itself.
+/// What demands a factor: a project, or none for the registry itself.
 struct DemandLine {
     project: Option<String>,
     policy: String,
@@ -109,7 +109,7 @@ async fn show(
     show_in(exchange, view, layout, errors, kind, name, false).await
 }
 
-/// The page for who has just proven who they are, and has the key still to add.
+/// The page after a step-up, with the key still to add.
 async fn show_proven(exchange: &Exchange, view: AccountView, kind: &str, name: &str) -> Answer {
     let layout = exchange.layout("Second factors").with_keys();
     show_in(exchange, view, layout, Errors::new(), kind, name, true).await
@@ -161,7 +161,7 @@ async fn show_in(
     exchange.render(&page)
 }
 
-/// The page with all factors once more, with what went wrong.
+/// The page with all factors again, with what went wrong.
 async fn again(
     exchange: &Exchange,
     view: AccountView,
@@ -174,7 +174,7 @@ async fn again(
     status.of(show(exchange, view, Errors::of_field(field, text), kind, name).await)
 }
 
-/// The status of what went wrong.
+/// The status of an error.
 #[derive(Clone, Copy, Debug)]
 enum Status {
     Code(StatusCode),
@@ -204,7 +204,7 @@ impl Status {
     }
 }
 
-/// Status and sentence of what went wrong.
+/// Status and sentence of an error.
 fn told(exchange: &Exchange, error: FactorError) -> Result<(Status, String), Problem> {
     let text = words::sentence(&error.to_string());
     let status = match error {

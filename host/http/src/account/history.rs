@@ -1,4 +1,4 @@
-//! What happened to an account, for the one whose it is.
+//! The history of an account, for its owner.
 
 use askama::Template;
 use axum::http::HeaderValue;
@@ -17,13 +17,13 @@ use crate::problem::{Answer, Problem};
 
 /// Entries on one page.
 const LISTED: usize = 25;
-/// Entries read at once, while looking for those that are shown.
+/// Entries read at once while searching for those to show.
 const READ: u32 = 1_000;
-/// Entries looked at for one page at most: the page then says that it goes on.
+/// Most entries examined for one page; the page then says that there are more.
 const LOOKED_AT: usize = 2_000;
-/// Events of an export that are read at once.
+/// Events of an export read at once.
 const EXPORTED_AT_ONCE: u32 = 200;
-/// Bytes of events after which an export goes on in another answer.
+/// Bytes of events after which an export continues in another answer.
 const EXPORTED_BYTES: usize = model::limit::EXPORT_BYTES.length();
 
 #[derive(Template)]
@@ -34,9 +34,9 @@ struct HistoryPage {
     caption: &'static str,
     nothing: &'static str,
     entries: Vec<Entry>,
-    /// Query of the page with what is older.
+    /// Query of the page with older entries.
     older: Option<String>,
-    /// Query of the first page; none on it.
+    /// Query of the first page; none on that page.
     newest: Option<String>,
 }
 
@@ -51,14 +51,14 @@ struct Choice {
 struct Entry {
     at: String,
     sentence: String,
-    /// What the next one is: an address, or who it was.
+    /// What the next field holds: an address, or who did it.
     origin: &'static str,
     address: String,
     device: String,
     alarming: bool,
 }
 
-/// What is shown.
+/// Which entries are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Filter {
     All,
@@ -82,7 +82,7 @@ impl Filter {
             .unwrap_or(Self::All)
     }
 
-    /// Its word in an address; empty for everything.
+    /// Its word in a URL; empty for everything.
     fn word(self) -> &'static str {
         match self {
             Self::All => "",
@@ -92,7 +92,7 @@ impl Filter {
         }
     }
 
-    /// Its words on the page: the choice, the caption, and what stands there for nothing.
+    /// Its texts on the page: the choice, the caption, and the text for an empty list.
     fn words(self) -> (&'static str, &'static str, &'static str) {
         match self {
             Self::All => (
@@ -110,8 +110,8 @@ impl Filter {
         }
     }
 
-    /// Whether an event of this kind is shown. Everything is a log-in, a refusal or a change,
-    /// and a log-in that failed is two of them.
+    /// Whether an event of this kind is shown. Every event is a login, a refusal or a change; a
+    /// failed login is both a login and a refusal.
     fn shows(self, kind: &str) -> bool {
         let log_in = kind.starts_with("session:")
             || kind.starts_with("authentication:")
@@ -182,7 +182,7 @@ pub(crate) async fn page(exchange: Exchange) -> Answer {
     exchange.render(&page)
 }
 
-/// What stands in the place of an address.
+/// What is shown instead of an address.
 fn by_whom(by: DoneBy) -> &'static str {
     match by {
         DoneBy::Person => "Unknown",
@@ -193,15 +193,15 @@ fn by_whom(by: DoneBy) -> &'static str {
     }
 }
 
-/// `GET /account/history/history.json`: event by event, with the detail of each. As much as fits
-/// into one answer, which says where the next one begins.
+/// `GET /account/history/history.json`: each event with its detail. An answer holds as many as fit
+/// and says where the next one begins.
 pub(crate) async fn export(exchange: Exchange) -> Answer {
     let person = exchange.person()?.clone();
     let account = exchange.account()?;
     let mut before = exchange.query("before").parse().ok();
     let (mut events, mut bytes) = (Vec::new(), 0);
     let next = 'export: loop {
-        // A permit is for one reading; each is decided alike, as of this request.
+        // A permit is for one read. Each read is decided alike, as of this request.
         let permit = exchange
             .decide_page(ReadHistory { account }, &Form::none())
             .await?;
@@ -251,7 +251,7 @@ struct Export<'a> {
     user: &'a str,
     at: String,
     events: Vec<Box<RawValue>>,
-    /// Where the next answer begins; none when this is the last one.
+    /// Where the next answer begins; none if this is the last one.
     next: Option<String>,
 }
 
@@ -263,7 +263,7 @@ fn exported(entry: HistoryEntry) -> Box<RawValue> {
     serde_json::value::to_raw_value(&value).expect("a value is written as JSON")
 }
 
-/// Entries that are wanted, the newest first, and what the rest begins before.
+/// The matching entries, newest first, and the entry before which the rest begins.
 async fn read(
     exchange: &Exchange,
     account: Account,
@@ -272,7 +272,7 @@ async fn read(
 ) -> Result<(Vec<HistoryEntry>, Option<i64>), Problem> {
     let (mut found, mut seen) = (Vec::new(), 0);
     loop {
-        // A permit is for one reading; each is decided alike, as of this request.
+        // A permit is for one read. Each read is decided alike, as of this request.
         let permit = exchange
             .decide_page(ReadHistory { account }, &Form::none())
             .await?;

@@ -100,7 +100,7 @@ pub(crate) async fn log_in(exchange: Exchange) -> Answer {
     }
 }
 
-/// What comes after a step that went well.
+/// Goes on after a step of the login that succeeded.
 pub(super) async fn go_on(exchange: &Exchange, step: LoginStep, next: &str) -> Answer {
     let app = &exchange.app;
     match step {

@@ -1,4 +1,4 @@
-//! The account at a glance, and what is still to do before the first upload.
+//! The account at a glance, and the steps left before the first upload.
 
 use askama::Template;
 use identity::ListTokens;
@@ -36,7 +36,7 @@ struct OverviewPage<'a> {
 struct Project {
     normalized: String,
     written: String,
-    /// Whether it has a page: one without a published file is there for nobody.
+    /// Whether it has a page: a project without a published file has none.
     is_public: bool,
 }
 

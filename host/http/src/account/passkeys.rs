@@ -17,7 +17,7 @@ pub(crate) async fn options(exchange: Exchange) -> Answer {
         .factors()
         .challenge_for_passkey(exchange.context())
         .await?;
-    // The browser keeps what it is answered by where no script, and nobody else, gets at it.
+    // The ceremony goes into a cookie that no script can read.
     let mut response = json(&json!({ "ceremony": "", "options": challenge.options }))?;
     cookies::set_passkey(&exchange.app, &mut response, &challenge.ceremony);
     Ok(response)

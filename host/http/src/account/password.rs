@@ -1,4 +1,4 @@
-//! Passwords: changed by who knows the old one, or set anew by a mailed link.
+//! Passwords: changed with the old one, or reset with a mailed link.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -112,7 +112,7 @@ pub(crate) async fn change(exchange: Exchange) -> Answer {
     }
 }
 
-/// The form once more, with what is wrong.
+/// The form again, with what is wrong.
 async fn again(
     exchange: &Exchange,
     form: &Form,
@@ -127,7 +127,8 @@ async fn again(
         PasswordProblem::WrongCurrent => {
             let mut errors =
                 Errors::of_field(PasswordFields::CURRENT, "This is not your current password");
-            // Told at once, as far as that takes no guessing.
+            // Also says what is wrong with the new password, as far as it shows without rating its
+            // strength.
             if let Err(unsuitable) = check_suitable(
                 &form.secret(PasswordFields::PASSWORD),
                 &exchange.person()?.name,
@@ -153,7 +154,7 @@ async fn again(
     answers::with_status(StatusCode::UNPROCESSABLE_ENTITY, show(errors))
 }
 
-/// For a link that sets no password any more.
+/// For a link that can no longer set a password.
 fn forgot_again(exchange: &Exchange) -> Answer {
     let remedy = format!("A link works once, for {}.", lifetimes::PASSWORD_LINK);
     link_void(
@@ -195,7 +196,7 @@ pub(crate) async fn forgot(exchange: Exchange) -> Answer {
         );
     }
     match exchange.app.identity.passwords().request_reset(exchange.context(), user).await {
-        // The same whether there is such an account or not.
+        // The same answer whether there is such an account or not.
         Ok(()) => Told {
             heading: "Check your email",
             paragraphs: &[
@@ -261,7 +262,7 @@ pub(crate) async fn reset(exchange: Exchange) -> Answer {
     {
         Ok(device) => {
             let mut response = exchange.see_other("/login?notice=password-reset")?;
-            // Every session ended, the one of this browser included if it was this account's.
+            // Every session of the account ended, including this browser's if it was one of them.
             cookies::clear_session(&exchange.app, &mut response);
             cookies::set_device(&exchange.app, &mut response, &device);
             Ok(response)

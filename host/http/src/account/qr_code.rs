@@ -7,9 +7,9 @@ use qrcodegen::{QrCode, QrCodeEcc};
 /// Modules of white around the code (ISO/IEC 18004, 6.3.8): scanners look for it.
 const QUIET_ZONE: i32 = 4;
 
-/// The code as an SVG element with this label for those who do not see it; none for a text
-/// that is too long for a code. Dark on white in either colour scheme, as scanners expect,
-/// and without `style`, which the pages' policy forbids.
+/// The code as an SVG element with this label for screen readers; none if the text is too long for
+/// a code. Dark on white in either colour scheme, as scanners expect, and without `style`, which
+/// the pages' policy forbids.
 pub(crate) fn svg(text: &str, label: &str) -> Option<String> {
     let code = QrCode::encode_text(text, QrCodeEcc::Medium).ok()?;
     let side = code.size() + 2 * QUIET_ZONE;

@@ -1,4 +1,4 @@
-//! A recovery of one's own account: how its owner hears of it and stops it.
+//! A recovery of one's own account: how its owner learns of it and stops it.
 
 use askama::Template;
 use identity::{AnnouncedRecovery, OwnSession, ReadRecoveryLink, RecoveryError, StopOwnRecovery};
@@ -16,15 +16,15 @@ use crate::problem::{Answer, Problem};
 use crate::route::{Audience, Route};
 use crate::shared::Shared;
 
-/// What a person is told on each page of their account while a recovery of it waits: the mail
-/// may not have been read.
+/// The notice on each page of an account while its recovery waits: the person may not have read the
+/// mail.
 pub(crate) async fn announcement(app: &Shared, route: &Route, caller: &Caller) -> Option<Notice> {
     let session = OwnSession::of(caller)
         .filter(|_| route.audience == Audience::People && route.path.starts_with("/account/"))?;
     let recovery = match app.identity.recoveries().announced_in(session).await {
         Ok(recovery) => recovery?,
         Err(error) => {
-            // The page itself will say that the registry cannot answer.
+            // The page itself reports that the registry cannot answer.
             tracing::error!(%error, "whether a recovery waits could not be read");
             return None;
         }
@@ -40,7 +40,7 @@ pub(crate) async fn announcement(app: &Shared, route: &Route, caller: &Caller) -
     })
 }
 
-/// `2026-01-05 12:00 UTC`, the last space one that no line ends at.
+/// `2026-01-05 12:00 UTC`, the last space a no-break space.
 fn minute(at: Timestamp) -> String {
     let text = at.to_string();
     format!(
@@ -57,7 +57,7 @@ const STOP_OWN: &str = "/account/recovery";
 #[template(path = "account/stop_recovery.html")]
 struct StopPage {
     layout: Layout,
-    /// Its reason, and when it happens; none if none waits.
+    /// Its reason and its time; none if none waits.
     recovery: Option<(String, String)>,
 }
 
@@ -72,7 +72,7 @@ pub(crate) async fn own(exchange: Exchange) -> Answer {
         .await
         .map_err(|error| exchange.unavailable(error))?;
     let mut layout = exchange.layout("Recovery of your account");
-    // The page says it all itself.
+    // The page itself says all of it.
     layout.notices.retain(|notice| notice.link.is_none());
     let recovery = recovery.map(
         |AnnouncedRecovery {
@@ -93,7 +93,7 @@ pub(crate) async fn stop_own(exchange: Exchange) -> Answer {
         .await?;
     match exchange.app.identity.recoveries().stop_own(permit).await {
         Ok(()) => exchange.see_other("/account/?notice=recovery-cancelled"),
-        // One that has ended: the page says so.
+        // It has already ended; the page says so.
         Err(RecoveryError::UnknownRecovery) => exchange.see_other(STOP_OWN),
         Err(error) => Err(failed(&exchange, error)),
     }

@@ -88,7 +88,7 @@ fn show(exchange: &Exchange, errors: Errors, user_name: &str, email: &str) -> An
 pub(crate) async fn register(exchange: Exchange) -> Answer {
     let form = exchange.form().await?;
     match exchange.app.identity.registrations().register(exchange.context(), typed(&form)).await {
-        // The same whether name and address were free or not.
+        // The same answer whether name and address were free or not.
         Ok(()) => Told {
             heading: "Check your email",
             paragraphs: &[
@@ -102,7 +102,7 @@ pub(crate) async fn register(exchange: Exchange) -> Answer {
     }
 }
 
-/// The form once more, with what is wrong.
+/// The form again, with what is wrong.
 async fn again(
     exchange: &Exchange,
     form: &Form,
@@ -221,7 +221,7 @@ pub(crate) async fn confirm(exchange: Exchange) -> Answer {
     }
 }
 
-/// Who opens the link owns the address, and user names are public.
+/// This may be shown: the person with the link owns the address, and user names are public.
 fn name_taken(exchange: &Exchange) -> Answer {
     let text = "Register again with another one. Your email address can stay the same.";
     let told = Told {
@@ -232,7 +232,7 @@ fn name_taken(exchange: &Exchange) -> Answer {
     answers::with_status(StatusCode::CONFLICT, told.answer(exchange))
 }
 
-/// The form with the password once more, with what is wrong.
+/// The form with the password again, with what is wrong.
 async fn finish_again(
     exchange: &Exchange,
     form: &Form,
@@ -269,7 +269,7 @@ async fn finish_again(
     }
 }
 
-/// For whoever has the mailbox and did not register.
+/// For the owner of a mailbox who did not register.
 async fn discard(exchange: &Exchange, link: &str) -> Answer {
     match exchange
         .app
@@ -291,7 +291,7 @@ async fn discard(exchange: &Exchange, link: &str) -> Answer {
             Err(exchange.refused(refusal, &Form::none()).await)
         }
         Err(ConfirmProblem::Storage(error)) => Err(exchange.unavailable(error)),
-        // Whatever else stands in its way, there is nothing left to discard.
+        // After any other refusal there is nothing left to discard.
         Err(_) => link_void(exchange, "There is nothing left to discard.", FRONT_PAGE),
     }
 }

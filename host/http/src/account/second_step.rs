@@ -1,4 +1,4 @@
-//! The second step of a login: exactly what the user has.
+//! The second step of a login: exactly the factors that the user has.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -129,7 +129,7 @@ pub(crate) async fn prove(exchange: Exchange) -> Answer {
     };
     match step {
         Ok(step) => login::go_on(&exchange, step, next).await,
-        // It ended between the look at it and this answer.
+        // It ended after it was read for this answer.
         Err(refusal)
             if refusal
                 .reasons

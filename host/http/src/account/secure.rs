@@ -1,4 +1,4 @@
-//! "This was not me": everything that lets somebody in ends at once.
+//! "This was not me": everything that gives access to the account ends at once.
 
 use askama::Template;
 use identity::SecureAccount;
@@ -14,8 +14,8 @@ use crate::problem::Answer;
 #[template(path = "account/secure.html")]
 struct SecurePage {
     layout: Layout,
-    /// Where the link for a new password would go, most of the address left out; none where it
-    /// would reach nobody.
+    /// Where the link for a new password would go, most of the address masked; none without a
+    /// verified address.
     address: Option<String>,
 }
 
@@ -65,7 +65,7 @@ pub(crate) async fn secure(exchange: Exchange) -> Answer {
         "Every session has ended, every API token is revoked, and your password no longer works.",
         next,
     ];
-    // Who has no verified address would ask for links that never come.
+    // Without a verified address, a link that was asked for would never arrive.
     let links: &[_] = if sent.is_some() {
         &[("/password/forgot", "Send me another link")]
     } else {

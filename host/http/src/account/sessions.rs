@@ -1,4 +1,4 @@
-//! Where somebody is logged in, and which browsers and command lines are known to be theirs.
+//! Where somebody is logged in, and their known browsers and command lines.
 
 use askama::Template;
 use identity::{EndSession, EndSessions, ForgetDevice, ListDevices, ListSessions};
@@ -15,9 +15,9 @@ use crate::problem::Answer;
 #[template(path = "account/sessions.html")]
 struct SessionsPage {
     layout: Layout,
-    /// The one that asks first.
+    /// The one of this request first.
     sessions: Vec<Session>,
-    /// The one that asks first.
+    /// The one of this request first.
     devices: Vec<Device>,
 }
 
@@ -124,7 +124,7 @@ pub(crate) async fn end(exchange: Exchange) -> Answer {
         .end(permit)
         .await
         .map_err(|error| exchange.unavailable(error))?;
-    // One that had ended by itself is gone just the same.
+    // A session that had already ended is gone as well.
     exchange.see_other("/account/sessions/?notice=session-ended-by-you")
 }
 
@@ -171,6 +171,6 @@ pub(crate) async fn forget_device(exchange: Exchange) -> Answer {
         .forget(permit)
         .await
         .map_err(|error| exchange.unavailable(error))?;
-    // One that was forgotten before is unknown just the same.
+    // A device that was already forgotten is unknown as well.
     exchange.see_other("/account/sessions/?notice=device-forgotten")
 }

@@ -1,9 +1,9 @@
-//! Proving once more who one is, in the middle of something, and going on with it.
+//! Confirming one's identity again in the middle of an action, and going on with it.
 //!
-//! A refusal that names what must be proven becomes a page that asks for exactly that. It
-//! keeps the form that was sent, but for its secrets; once the proof is given, the browser is
-//! sent back with 307, so that it sends the form again by itself, with the session's new
-//! cookie. Programs get the requirements and the page's address instead.
+//! A refusal that names missing proofs becomes a page that asks for exactly those. It keeps the
+//! form that was sent, except its secrets. After the proof, a 307 makes the browser send the form
+//! again by itself, with the session's new cookie. Programs get the requirements and the page's
+//! address instead.
 
 mod back;
 
@@ -30,11 +30,11 @@ use back::Return;
 /// Longest answer of a security key, in bytes.
 const MAX_ANSWER_BYTES: usize = 60 << 10;
 
-/// Most reasons that the page carries along, and the most characters of one.
+/// Most reasons that the page carries along, and most characters of one.
 const MAX_REASONS: usize = 3;
 const MAX_REASON: usize = 300;
 
-/// What is to be proven.
+/// What must be proven.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Need {
     Factor,
@@ -58,8 +58,8 @@ impl Need {
     }
 }
 
-/// Why a proof is asked for, as the page's own form carries it: somebody who mistyped still reads
-/// it. Whatever it says is text, and bounded, as anything that is sent.
+/// The reasons for the proof, as the page's own form carries them, so that somebody who mistyped
+/// still reads them. They are treated as text and bounded, like anything that is sent.
 fn carried(form: &Form) -> Vec<String> {
     form.texts("step-up-reason")
         .take(MAX_REASONS)
@@ -81,7 +81,7 @@ fields! {
 struct StepUpPage {
     layout: Layout,
     errors: Errors,
-    /// Why, in the words of the policies.
+    /// The reasons, in the words of the policies.
     reasons: Vec<String>,
     need: Need,
     back: Return,
@@ -94,18 +94,17 @@ struct StepUpPage {
 pages!(StepUpPage);
 
 impl StepUpPage {
-    /// Whether there is anything to prove it with.
+    /// Whether the person has anything to prove it with.
     fn is_possible(&self) -> bool {
         self.need == Need::Password || self.has_app || self.has_keys
     }
 }
 
-/// Decisions of pages, where people can be asked for what is missing.
+/// Decisions of pages, where people can be asked for a missing proof.
 impl Exchange {
-    /// Lets the gate decide about a page: where all that is missing is a proof that the person can give now,
-    /// the answer is the page that asks for it, and `form` is sent once more after that.
-    /// Secrets of the form are not kept, so a form with secrets is decided about before it is
-    /// shown as well.
+    /// Lets the gate decide about a page. If only a proof is missing that the person can give now,
+    /// the answer is the page that asks for it, and `form` is sent again after that. Secrets of the
+    /// form are not kept, so a form with secrets is also decided about before it is shown.
     pub(crate) async fn decide_page<T: Target>(
         &self,
         target: T,
@@ -117,8 +116,8 @@ impl Exchange {
         }
     }
 
-    /// Refuses what would not be permitted, where nothing comes of what is: an empty form, or one
-    /// with something wrong in it, of which nothing is said to a caller who may not send it.
+    /// Refuses a form that would lead to nothing even if permitted, because it is empty or has
+    /// something wrong in it. A caller who may not send the form learns nothing about it.
     pub(crate) async fn refuse_page<T: Target>(
         &self,
         target: T,
@@ -127,8 +126,8 @@ impl Exchange {
         self.decide_page(target, form).await.map(drop)
     }
 
-    /// A refusal as [`decide_page`](Self::decide_page) answers it, for use cases that decide
-    /// by themselves.
+    /// A refusal as [`decide_page`](Self::decide_page) answers it, for use cases that ask the gate
+    /// themselves.
     pub(crate) async fn refused(&self, refusal: Refusal, form: &Form) -> Problem {
         page_of_refusal(self, refusal, form).await
     }
@@ -143,8 +142,8 @@ impl Exchange {
     }
 }
 
-/// What a refusal comes to on a page: the page that asks for what is missing, where the
-/// person can prove that now, else the refusal.
+/// Turns a refusal into a page: the one that asks for a proof, if the person can give it now, else
+/// the refusal itself.
 async fn page_of_refusal(exchange: &Exchange, refusal: Refusal, form: &Form) -> Problem {
     let need = match &refusal.kind {
         RefusalKind::Required(requirements) if exchange.caller.session.is_some() => {
@@ -179,8 +178,8 @@ async fn page_of_refusal(exchange: &Exchange, refusal: Refusal, form: &Form) -> 
     }
 }
 
-/// What a person with a session can prove at once; none when something else is missing too,
-/// which proofs do not mend. The factor comes first: it is what most rules are about.
+/// What a person with a session can prove at once; none if something else is missing that proofs
+/// cannot supply. The factor comes first: most rules are about it.
 fn provable(requirements: &[Requirement]) -> Option<Need> {
     let is_proof = |requirement: &Requirement| {
         matches!(
@@ -235,7 +234,7 @@ async fn page(
     })
 }
 
-/// `GET /account/step-up`: to prove it before something asks.
+/// `GET /account/step-up`: to prove it before an action asks for it.
 pub(crate) async fn show(exchange: Exchange) -> Answer {
     let person = exchange.person()?;
     let has_factor = person.factors.any();
@@ -254,8 +253,8 @@ pub(crate) async fn show(exchange: Exchange) -> Answer {
     exchange.render(&page(&exchange, need, back, Errors::new(), Vec::new()).await?)
 }
 
-/// Refuses callers who may not step up, before anything is shown of what they have. Not with the
-/// page that asks for a proof: this is that page.
+/// Refuses callers who may not step up before anything they own is shown. Not with the page that
+/// asks for a proof: this is that page.
 async fn refuse_strangers(exchange: &Exchange) -> Result<(), Problem> {
     let account = exchange.account()?;
     exchange.decide(OpenStepUp { account }).await.map(drop)
@@ -355,7 +354,7 @@ pub(crate) async fn prove(exchange: Exchange) -> Answer {
             let page = page(&exchange, need, back, errors, reasons).await?;
             return exchange.render_with(StatusCode::FORBIDDEN, &page);
         }
-        // What was sent before stays in the page, to go on with once the wait is over.
+        // The form that was sent stays in the page, to go on with it after the wait.
         Err(Refusal {
             kind: RefusalKind::Limited {
                 retry_after_seconds,

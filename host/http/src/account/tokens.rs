@@ -18,9 +18,9 @@ use crate::frame::markup::time;
 use crate::frame::page::pages;
 use crate::problem::{Answer, Problem};
 
-/// Projects offered while a name is typed; any other can be typed as well.
+/// Projects suggested while a name is typed; any other can be typed as well.
 const OFFERED_PROJECTS: usize = 500;
-/// For how many days a token may be valid, and how that is said.
+/// For how many days a token may be valid, and the words for it.
 const LIFETIMES: &[(&str, &str)] = &[
     ("7", "in 7 days"),
     ("30", "in 30 days"),
@@ -65,8 +65,8 @@ struct TokenForm {
     layout: Layout,
     errors: Errors,
     description: String,
-    /// Whether it is for all projects of the account: another form, since what a browser asks
-    /// for before it sends one is the same whatever the other fields say.
+    /// Whether it is for all projects of the account. That is another form, because which fields a
+    /// browser requires cannot depend on the values of other fields.
     of_account: bool,
     project: String,
     /// Names of the person's own projects.
@@ -188,8 +188,8 @@ pub(crate) async fn create(exchange: Exchange) -> Answer {
     })
 }
 
-/// Decides whether the person may create tokens at all. A caller who may not, such as an API
-/// token, learns nothing about a form and sees nothing of the account next to it.
+/// Decides whether the person may create tokens at all. A caller who may not, such as an API token,
+/// learns nothing about the form and sees nothing of the account.
 async fn may_create(exchange: &Exchange, form: &Form) -> Result<AccountView, Problem> {
     let account = exchange.account()?;
     let permit = exchange
@@ -198,7 +198,7 @@ async fn may_create(exchange: &Exchange, form: &Form) -> Result<AccountView, Pro
     Ok(AccountView::of(&permit))
 }
 
-/// `GET /account/tokens/{token}/revoke`: asks once more.
+/// `GET /account/tokens/{token}/revoke`: asks for confirmation.
 pub(crate) async fn ask(exchange: Exchange) -> Answer {
     let (account, token) = (exchange.account()?, token(&exchange)?);
     let permit = exchange
@@ -313,7 +313,7 @@ async fn form_page(
         .take(OFFERED_PROJECTS)
         .map(|(project, _)| project.name.as_written().to_owned())
         .collect();
-    // Who has one project means that one, as a rule.
+    // Somebody with one project usually means that one.
     let usual = if let [only] = offered.as_slice() {
         only.clone()
     } else {
@@ -370,7 +370,7 @@ async fn failed(exchange: &Exchange, view: AccountView, form: &Form, error: Toke
     )
 }
 
-/// A token in words: what its caveats come to.
+/// A token in words: the effect of its caveats.
 fn line(token: ListedToken, now: Timestamp) -> Line {
     let (scope, end) = match Reach::read(&token.caveats) {
         Ok(reach) => (

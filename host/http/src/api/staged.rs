@@ -1,4 +1,4 @@
-//! Releases that wait for somebody to publish them: seen, published, rejected.
+//! Staged releases: listed, published, rejected.
 
 use axum::http::StatusCode;
 use model::Version;
@@ -11,7 +11,8 @@ use crate::exchange::{Exchange, json};
 use crate::problem::{Answer, Problem};
 use crate::proof::are_expected;
 
-/// `GET /api/projects/{project}/staged`, and `POST` for a person who proves it in the call.
+/// `GET /api/projects/{project}/staged`, and `POST` for a person who proves their identity in the
+/// call.
 pub(crate) async fn list(exchange: Exchange) -> Answer {
     let registry = &exchange.app.registry;
     let name = exchange.project().ok_or_else(no_such_name)?;
@@ -19,7 +20,7 @@ pub(crate) async fn list(exchange: Exchange) -> Answer {
         .load_preview(Some(&exchange.caller), Some(name.normalized()))
         .await
         .map_err(|error| exchange.unavailable(error))?;
-    // To look changes nothing: the code is left for what the person does about it.
+    // Looking changes nothing, so the code stays unspent for what the person does next.
     let permit = exchange.decide_look(target).await?;
     let releases = registry
         .staged_releases(permit)
@@ -72,7 +73,7 @@ pub(crate) async fn reject(exchange: Exchange) -> Answer {
     json(&outcome("rejected", released, warnings))
 }
 
-/// Project and version as they stand in the path.
+/// Project and version from the path.
 fn release(exchange: &Exchange) -> Result<(String, Version), Problem> {
     let name = exchange.project().ok_or_else(no_such_name)?;
     let version = Version::parse(exchange.parameters.get("version"))
@@ -88,8 +89,8 @@ fn no_such_name() -> Problem {
     )
 }
 
-/// There are staged files, and they are those that the person looked at: nobody publishes or
-/// rejects what they did not name. From here on the use case makes sure that they stay the same.
+/// Checks that there are staged files, and that they are the ones the person looked at: only named
+/// files are published or rejected. From here on the use case makes sure that they stay the same.
 fn check_files<'a>(
     exchange: &Exchange,
     project: &str,

@@ -1,5 +1,5 @@
-//! What pages answer besides what they show: that something is done, that a link is void, the
-//! same form with what is wrong with it.
+//! Answers of pages other than content: that something was done, that a link is not valid, the same
+//! form with what is wrong with it.
 
 use std::borrow::Cow;
 
@@ -27,7 +27,7 @@ pub(crate) struct Told<'a> {
     pub(crate) links: &'a [(&'a str, &'a str)],
 }
 
-/// What the page behind a mailed link would do with its one button.
+/// The page behind a mailed link, with one button that acts.
 pub(crate) struct Confirm<'a> {
     pub(crate) heading: &'a str,
     pub(crate) paragraphs: &'a [&'a str],
@@ -40,7 +40,7 @@ pub(crate) struct Confirm<'a> {
     pub(crate) button: &'a str,
     pub(crate) danger: bool,
     pub(crate) after: &'a str,
-    /// What is done instead by whoever it was not: a path, and what the link says.
+    /// The alternative for somebody who did not ask for the mail: a path, and the link's text.
     pub(crate) no: Option<(&'a str, &'a str)>,
 }
 
@@ -87,8 +87,8 @@ impl Confirm<'_> {
     }
 }
 
-/// The page for a link that does not count: used before, too old, cut off, or made up. `links`
-/// lead to what the remedy says.
+/// The page for a link that is not valid: used before, too old, cut off, or made up. `links` lead
+/// to what the remedy suggests.
 pub(crate) fn link_void(exchange: &Exchange, remedy: &str, links: &[(&str, &str)]) -> Answer {
     let heading = "This link no longer works";
     let paragraphs = [
@@ -114,19 +114,19 @@ pub(crate) fn form_layout(exchange: &Exchange, title: &str, errors: &Errors) -> 
     }
 }
 
-/// Answers with a page whose form was not right.
+/// Gives a page another status, for a form with errors.
 pub(crate) fn with_status(status: StatusCode, page: Answer) -> Answer {
     let mut response = page?;
     *response.status_mut() = status;
     Ok(response)
 }
 
-/// Like [`with_status`], for who has to wait.
+/// Like [`with_status`], for a person who has to wait.
 pub(crate) fn limited(retry_after_seconds: u64, page: Answer) -> Answer {
     later(StatusCode::TOO_MANY_REQUESTS, retry_after_seconds, page)
 }
 
-/// Like [`with_status`], for what is not wrong with the form.
+/// Like [`with_status`], for a failure that is not the form's fault.
 pub(crate) fn unavailable(page: Answer) -> Answer {
     later(
         StatusCode::SERVICE_UNAVAILABLE,
@@ -143,8 +143,8 @@ fn later(status: StatusCode, retry_after_seconds: u64, page: Answer) -> Answer {
     Ok(response)
 }
 
-/// Codes of refusals that are about what was typed, and so are told beside it. Everything
-/// else is a decision, and has a page of its own that says what mends it.
+/// Codes of refusals that are about typed values, and so are shown next to the field. Any other
+/// refusal is a decision and has a page of its own with the remedy.
 const TOLD_IN_FORM: &[&str] = &[
     "wrong-credentials",
     "wrong-password",
@@ -157,13 +157,13 @@ const TOLD_IN_FORM: &[&str] = &[
     "authentication-failed",
 ];
 
-/// Whether a policy refuses the password that somebody wants to have: they can type another
-/// one. (One that they have already needs a reset, which is another page.)
+/// Whether a policy refuses the password that somebody chose: they can type another one. (A
+/// password already in use needs a reset, which is another page.)
 fn is_chosen_password(reason: &Reason) -> bool {
     reason.code == "password-breached" && reason.page.is_none()
 }
 
-/// A refusal of what was typed: the form once more. `field` is what was typed wrong.
+/// A refusal of what was typed: the form again. `field` is the one with the wrong value.
 pub(crate) async fn refused(
     exchange: &Exchange,
     form: &Form,
@@ -184,7 +184,7 @@ pub(crate) async fn refused(
     let field = match refusal.kind {
         RefusalKind::Denied if is_chosen_password(reason) => "password".into(),
         RefusalKind::Denied => field.into(),
-        // What is wrong with everybody's attempts is not wrong with a field.
+        // A limit on everybody's attempts is not about a field.
         _ => "".into(),
     };
     let page = show(typed_wrong(field, reason));
@@ -199,9 +199,9 @@ pub(crate) async fn refused(
     }
 }
 
-/// What is told of a refusal of what was typed in this field.
+/// The error for a refused value of this field.
 pub(crate) fn typed_wrong(field: impl Into<Cow<'static, str>>, reason: &Reason) -> Errors {
-    // The other pages are about what somebody has set up, which helps nobody who types it wrong.
+    // The other pages are about what somebody has set up, which does not help after a typing error.
     let page = reason
         .page
         .filter(|page| *page == Page::PasswordReset)
@@ -209,7 +209,7 @@ pub(crate) fn typed_wrong(field: impl Into<Cow<'static, str>>, reason: &Reason) 
     Errors::of_field(field, reason.message.as_str()).remedy(&reason.remedy, page)
 }
 
-/// What is told to who has to wait.
+/// The message for somebody who has to wait.
 pub(crate) fn tried_too_often(retry_after_seconds: u64) -> String {
     format!(
         "This was tried too often. Try again in {}.",
@@ -217,7 +217,7 @@ pub(crate) fn tried_too_often(retry_after_seconds: u64) -> String {
     )
 }
 
-/// Too many passwords are being hashed: the form once more.
+/// Too many passwords are being hashed: the form again.
 pub(crate) fn busy(show: impl FnOnce(Errors) -> Answer) -> Answer {
     let page = show(Errors::of_field(
         "",

@@ -1,4 +1,4 @@
-//! The fields of forms: each named once, with its label and with whether it is a secret.
+//! The fields of forms: each named once, with its label and whether it is a secret.
 
 use std::borrow::Cow;
 
@@ -6,16 +6,16 @@ use std::borrow::Cow;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Field {
     pub(crate) name: &'static str,
-    /// What people read; empty for what no one sees.
+    /// What people read; empty for a hidden field.
     pub(crate) label: &'static str,
-    /// Never written into a page again, whichever form it comes with.
+    /// If so, it is never written into a page, whichever form it comes with.
     pub(crate) is_secret: bool,
 }
 
 /// The fields of one form.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fields {
-    /// The type that names them.
+    /// The name of the type that lists them.
     #[cfg_attr(not(test), expect(dead_code, reason = "a test holds templates to it"))]
     pub(crate) of: &'static str,
     pub(crate) all: &'static [Field],
@@ -30,7 +30,7 @@ pub(crate) fn secrets<'a>(forms: impl Iterator<Item = &'a Fields>) -> Vec<&'stat
         .collect()
 }
 
-/// What a summary of errors names a field by, be it one of ours or one of a policy.
+/// A field that a summary of errors can name, be it one of ours or one of a policy.
 pub(crate) trait Labelled {
     fn name(&self) -> &str;
     fn label(&self) -> &str;
@@ -58,8 +58,8 @@ impl From<Field> for Cow<'static, str> {
     }
 }
 
-/// Names the fields of a form, each with its label; `secret` follows what is one. A form belongs
-/// into `FORMS` of its room, from which the names of all secrets are known.
+/// Names the fields of a form, each with its label; `secret` marks those that are secrets. A form
+/// belongs in `FORMS` of its room, from which the names of all secrets are collected.
 macro_rules! fields {
     ($of:ident { $($field:ident = $name:literal: $label:literal $(, $secret:ident)?;)+ }) => {
         pub(crate) struct $of;
@@ -83,11 +83,11 @@ macro_rules! fields {
 }
 pub(crate) use fields;
 
-/// Of a form whose errors all concern it as a whole.
+/// The fields of a form whose errors all concern it as a whole.
 pub(crate) const NONE: &[Field] = &[];
 
 fields! {
-    // What the script for security keys fills in, in whichever form it helps.
+    // Filled in by the script for security keys, in any form that uses it.
     OfKeys {
         CEREMONY = "ceremony": "", secret;
         RESPONSE = "response": "", secret;
@@ -95,11 +95,11 @@ fields! {
 }
 
 fields! {
-    // What a mailed link carries from its page into the form of the page.
+    // Carries the secret of a mailed link into the form of its page.
     OfLinks {
         LINK = "link": "", secret;
     }
 }
 
-/// Forms of every room.
+/// Forms used by every room.
 pub(crate) const FORMS: &[Fields] = &[OfKeys::FORM, OfLinks::FORM];

@@ -1,4 +1,4 @@
-//! Forms of pages: what a browser sends with `POST`, and what is said about its fields.
+//! Forms of pages: what a browser sends with `POST`, and the errors of its fields.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -20,22 +20,22 @@ pub(crate) const MAX_BYTES: usize = model::limit::SMALL_BODY_BYTES.length();
 /// Most fields in one form.
 const MAX_FIELDS: usize = model::limit::FORM_FIELDS.length();
 
-/// Begins the names of what the step-up page itself asks for; no part of what it keeps.
+/// Begins the names of the step-up page's own fields, which it does not keep.
 pub(crate) const STEP_UP_PREFIX: &str = "step-up-";
 
 /// A form as it was sent, `application/x-www-form-urlencoded` in UTF-8.
 #[derive(Debug, Default)]
 pub(crate) struct Form {
     fields: Vec<(String, Secret<String>)>,
-    /// Names of the secrets of all forms. They are never written into a page again, whichever
-    /// form comes with them and whether anybody reads them or not.
+    /// Names of the secrets of all forms. They are never written into a page, whichever form they
+    /// come with and whether or not a handler reads them.
     secrets: &'static [&'static str],
-    /// Names that were read as secrets.
+    /// Names of fields that were read as secrets.
     read_as_secrets: Mutex<BTreeSet<String>>,
 }
 
 impl Form {
-    /// No form: what a `GET` has.
+    /// No form, as in a `GET`.
     pub(crate) fn none() -> Self {
         Self::default()
     }
@@ -59,7 +59,7 @@ impl Form {
         };
         let bytes = Secret::new(body.read_whole(MAX_BYTES).await?);
         let mut kinds = headers.get_all(CONTENT_TYPE).iter();
-        // A form without a field may come without a type.
+        // A form without fields may come without a content type.
         if !bytes.expose().is_empty()
             && !(kinds.next().is_some_and(is_form) && kinds.next().is_none())
         {
@@ -110,8 +110,8 @@ impl Form {
         })
     }
 
-    /// The form as it is sent once more after a step-up: without what the step-up asked for,
-    /// and without what only looks like a secret of this form.
+    /// The form as it is sent again after a step-up: without the step-up's own fields, and without
+    /// fields that only look like a secret of this form.
     pub(crate) fn after_step_up(mut self) -> Self {
         if self
             .fields
@@ -135,7 +135,7 @@ impl Form {
             .map_or("", |(_, value)| value.expose().as_str())
     }
 
-    /// The values of a field that there may be several of.
+    /// All values of a field that may appear several times.
     pub(crate) fn texts(&self, name: impl AsRef<str>) -> impl Iterator<Item = &str> {
         self.fields
             .iter()
@@ -153,8 +153,8 @@ impl Form {
         Secret::new(self.text(name).to_owned())
     }
 
-    /// What can be sent once more after a step-up: everything but secrets, and but what the
-    /// step-up page itself asks for.
+    /// The fields that can be sent again after a step-up: everything except secrets and the step-up
+    /// page's own fields.
     pub(crate) fn kept(&self) -> Vec<(&str, &str)> {
         let read_as_secrets = self.read_as_secrets.lock();
         let read_as_secrets = read_as_secrets.unwrap_or_else(PoisonError::into_inner);
@@ -171,7 +171,7 @@ impl Form {
     }
 }
 
-/// What is wrong with the fields of a form, told next to each and summed up on top.
+/// What is wrong with the fields of a form, shown next to each and summed up on top.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Errors(Vec<FormError>);
 
@@ -181,14 +181,15 @@ pub(crate) struct FormError {
     /// The field's name; empty for what concerns the form as a whole.
     pub(crate) field: Cow<'static, str>,
     pub(crate) message: String,
-    /// What to do about it, apart from the message: that leads to the field, this elsewhere.
+    /// What to do about it, separate from the message: the message links to the field, the remedy
+    /// elsewhere.
     pub(crate) remedy: String,
-    /// Where the remedy is, if not in this form.
+    /// The page of the remedy, if it is not in this form.
     pub(crate) page: Option<Link>,
 }
 
 impl FormError {
-    /// The label of its field, if that is one of the page's.
+    /// The label of its field, if the page has that field.
     pub(crate) fn label<'a, F: Labelled + 'a>(
         &self,
         fields: &'a impl AsRef<[F]>,
@@ -207,7 +208,7 @@ impl Errors {
         Self::default()
     }
 
-    /// One error; `field` is the field's name, empty for what concerns the form as a whole.
+    /// One error; `field` is the field's name, empty if the error concerns the form as a whole.
     pub(crate) fn of_field(
         field: impl Into<Cow<'static, str>>,
         message: impl Into<String>,
@@ -226,7 +227,7 @@ impl Errors {
         });
     }
 
-    /// What to do about the error that was added last.
+    /// Sets the remedy of the error that was added last.
     pub(crate) fn remedy(mut self, remedy: &str, page: Option<Link>) -> Self {
         if let Some(error) = self.0.last_mut() {
             (error.remedy, error.page) = (sentences(remedy), page);
@@ -463,7 +464,7 @@ mod tests {
         let mut drawing = 0;
         for (path, template) in texts("templates", "html") {
             let (named, drawn) = fields(&template);
-            // Fields of settings are listed where they are drawn, and a form without fields has none.
+            // Fields of settings are drawn from a list, and a form may have no fields.
             if drawn.is_empty() {
                 continue;
             }

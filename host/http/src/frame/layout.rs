@@ -1,4 +1,4 @@
-//! The frame around each page, and what a page may do in a browser.
+//! The frame around each page, and the rules for a page in a browser.
 
 use axum::body::Body;
 use axum::http::{StatusCode, Uri};
@@ -12,15 +12,15 @@ use crate::answer::answer;
 use crate::config::AppConfig;
 use crate::url::quoted;
 
-/// The type of what pages are made of.
+/// The content type of pages.
 pub(crate) const HTML: &str = "text/html; charset=utf-8";
 
-/// A script that helps with a page. Each page is whole without.
+/// A script that helps with a page. Each page works without it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Script {
-    /// Buttons that copy.
+    /// For buttons that copy.
     Copying,
-    /// Security keys and passkeys.
+    /// For security keys and passkeys.
     Keys,
 }
 
@@ -34,13 +34,13 @@ impl Script {
     }
 }
 
-/// What kind of page an answer is, for what it may do in a browser; among an answer's
-/// extensions. Without it, an answer may do nothing at all.
+/// The kind of page, which decides what it may do in a browser; among an answer's extensions.
+/// Without it, an answer may do nothing at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Security {
     /// A page with forms and without scripts.
     Page,
-    /// The same with the script that copies, which asks for nothing.
+    /// The same with the script that copies, which makes no requests.
     PageWithCopying,
     /// The same with the script for security keys.
     PageWithKeys,
@@ -51,21 +51,21 @@ pub(crate) enum Security {
 pub(crate) struct Layout {
     /// The registry's address, without a slash at the end.
     pub(crate) url: String,
-    /// What people call the registry, if its operators said so.
+    /// What people call the registry, if its operators set a name.
     pub(crate) given_name: Option<String>,
-    /// Where whoever runs it is reached.
+    /// How to reach its operators.
     pub(crate) contact: Option<Contact>,
     pub(crate) title: String,
     pub(crate) viewer: Viewer,
     /// Path and query of this page, below the registry's address.
     pub(crate) path: String,
-    /// Whether this page can be asked for again, and so be returned to.
+    /// Whether the request was a `GET`, so that a browser can return to this page.
     pub(crate) is_get: bool,
-    /// Whether somebody without an account can make one: not where the set that serves refuses it.
+    /// Whether somebody without an account can create one: no if the active set refuses it.
     pub(crate) can_register: bool,
     /// Whether programs read the index without a credential.
     pub(crate) is_open: bool,
-    /// What was searched for.
+    /// The text that was searched for.
     pub(crate) search: String,
     pub(crate) notices: Vec<Notice>,
     /// The script that runs, if one does.
@@ -91,7 +91,7 @@ impl Layout {
         }
     }
 
-    /// The frame of what is answered to this request.
+    /// The frame of the answer to this request.
     pub(crate) fn of_request(config: &AppConfig, uri: &Uri, is_get: bool) -> Self {
         let path = uri
             .path_and_query()
@@ -106,19 +106,19 @@ impl Layout {
         }
     }
 
-    /// The page runs the script for security keys and passkeys.
+    /// Makes the page run the script for security keys and passkeys.
     pub(crate) fn with_keys(mut self) -> Self {
         self.script = Some(Script::Keys);
         self
     }
 
-    /// The page has something that is meant to be copied.
+    /// Makes the page run the script for buttons that copy.
     pub(crate) fn with_copying(mut self) -> Self {
         self.script = Some(Script::Copying);
         self
     }
 
-    /// Name of who is logged in, and whether they are staff.
+    /// Name of the logged-in person, and whether they are staff.
     pub(crate) fn person(&self) -> Option<(&str, bool)> {
         match &self.viewer {
             Viewer::Person { name, staff } => Some((name, *staff)),
@@ -126,7 +126,7 @@ impl Layout {
         }
     }
 
-    /// Whether nobody looked who asks.
+    /// Whether the caller was not determined, so that the page is the same for all.
     pub(crate) fn is_for_all(&self) -> bool {
         self.viewer == Viewer::Unknown
     }
@@ -143,12 +143,12 @@ impl Layout {
         rest.split('/').next().unwrap_or(rest)
     }
 
-    /// The name beside the mark on top of each page.
+    /// The name next to the logo on top of each page.
     pub(crate) fn brand(&self) -> &str {
         self.given_name.as_deref().unwrap_or("Portcullis")
     }
 
-    /// Path of the registry's address: what the style sheet is found by under any host name.
+    /// Path of the registry's address, so that the style sheet is found under any host name.
     pub(crate) fn base(&self) -> &str {
         self.url
             .match_indices('/')
@@ -156,7 +156,7 @@ impl Layout {
             .map_or("", |(place, _)| &self.url[place..])
     }
 
-    /// The registry's host without a port: what `.netrc` knows it by.
+    /// The registry's host without a port: its name in `.netrc`.
     pub(crate) fn host(&self) -> String {
         self.url
             .parse::<Uri>()
@@ -165,17 +165,17 @@ impl Layout {
             .unwrap_or_default()
     }
 
-    /// Whether the index of tools is open to whoever looks at the page.
+    /// Whether the viewer of the page can read the index for tools.
     pub(crate) fn can_read(&self) -> bool {
         self.is_open || self.viewer != Viewer::Nobody
     }
 
-    /// The menu beside the page; empty where there is none.
+    /// The menu next to the page; empty if there is none.
     pub(crate) fn menu(&self) -> Vec<Entry> {
         menu(&self.path, &self.viewer)
     }
 
-    /// Says of a link in the header that it leads to this page, or to one above it; markup.
+    /// Marks a link in the header that leads to this page, or to one above it; markup.
     pub(crate) fn mark(&self, path: &str) -> &'static str {
         let here = self.path.split('?').next().unwrap_or("");
         // Pages of projects have an address of their own.
@@ -188,7 +188,7 @@ impl Layout {
         }
     }
 
-    /// Where one logs in, to come back here.
+    /// The address of the login that leads back here.
     pub(crate) fn login_address(&self) -> String {
         if !self.is_get
             || ["/login", "/register", "/logout", "/password", "/first-user"]

@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
-/// Where to go on.
+/// A link to another page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Link {
     /// A path below the registry's address.
     pub(crate) path: Cow<'static, str>,
-    /// What the link says.
+    /// The text of the link.
     pub(crate) text: Cow<'static, str>,
 }
 

@@ -1,4 +1,4 @@
-//! Texts as markup: made safe, and with what others wrote isolated.
+//! Texts as markup: made safe, with foreign text isolated.
 
 use std::fmt;
 
@@ -21,14 +21,14 @@ pub(crate) fn escape(text: &str) -> String {
     out
 }
 
-/// What somebody else wrote, in a page; markup. Isolated, so that its direction changes the order
-/// of nothing around it, and with what would change the order of its own words made visible.
+/// Text that somebody else wrote, in a page; markup. It is isolated, so that its direction does not
+/// reorder the text around it, and characters that would reorder its own words are made visible.
 pub(crate) fn foreign(text: impl fmt::Display) -> String {
     format!("<bdi>{}</bdi>", escape(&legible(&text.to_string())))
 }
 
-/// A sentence of ours that quotes what somebody wrote; markup. What is quoted is isolated: from the
-/// first quotation mark to the last, so that one within it ends nothing.
+/// A sentence of ours that quotes foreign text; markup. The quote is isolated from the first
+/// quotation mark to the last, so that one within it does not end it.
 pub(crate) fn sentence(text: &str) -> String {
     let quoted = text
         .split_once('“')
@@ -44,7 +44,8 @@ pub(crate) fn sentence(text: &str) -> String {
     }
 }
 
-/// A time as people read it, with the exact one for programs; markup. No line ends before "UTC".
+/// A time as people read it, with the exact one for programs; markup. No line break comes before
+/// "UTC".
 pub(crate) fn time(at: Timestamp) -> String {
     let text = at.to_string();
     let shown = text.get(..16).unwrap_or(&text).replace('T', " ");
@@ -55,7 +56,7 @@ pub(crate) fn time(at: Timestamp) -> String {
     )
 }
 
-/// The day alone, where nobody asks for the minute; markup.
+/// The day alone, where the time does not matter; markup.
 pub(crate) fn day(at: Timestamp) -> String {
     let text = at.to_string();
     format!(

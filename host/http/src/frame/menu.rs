@@ -1,4 +1,4 @@
-//! The menu beside each page of an account: where one is, and the way to everything else.
+//! The menu next to each page of an account: it shows the current page and links to all others.
 
 use super::viewer::Viewer;
 
@@ -7,12 +7,11 @@ use super::viewer::Viewer;
 pub(crate) struct Entry {
     pub(crate) path: &'static str,
     pub(crate) text: &'static str,
-    /// What `aria-current` says of it: "page" on that page, "true" on one below it, empty
-    /// elsewhere.
+    /// Its value of `aria-current`: "page" on that page, "true" on one below it, empty elsewhere.
     pub(crate) current: &'static str,
 }
 
-/// The first page is above all others, and so current on itself alone.
+/// This page is above all others, and so is current only on itself.
 const OVERVIEW: &str = "/account/";
 
 const OF_EVERYBODY: &[(&str, &str)] = &[
@@ -28,13 +27,13 @@ const OF_EVERYBODY: &[(&str, &str)] = &[
 
 const OF_STAFF: &[(&str, &str)] = &[("/staff/recoveries/", "Account recoveries")];
 
-/// Pages that are reached from another one than their addresses say.
+/// Pages that are reached from a page other than their address suggests.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("/account/secure", "/account/history/"),
     ("/account/recovery", OVERVIEW),
 ];
 
-/// The menu of a page; empty on what is no page of an account, and for whoever has none.
+/// The menu of a page; empty outside of account pages, and for a viewer without an account.
 pub(crate) fn menu(path: &str, viewer: &Viewer) -> Vec<Entry> {
     let path = path.split('?').next().unwrap_or("");
     let Viewer::Person { staff, .. } = viewer else {
@@ -81,7 +80,7 @@ mod tests {
         }
     }
 
-    /// Each current entry at a path and what is said of it.
+    /// Each current entry at a path, with its `aria-current`.
     fn current(path: &str) -> Vec<(&'static str, &'static str)> {
         let entries = menu(path, &person(true));
         entries
@@ -103,7 +102,7 @@ mod tests {
                 OF_EVERYBODY.len() + OF_STAFF.len(),
                 "{route:?}"
             );
-            // Confirming a second factor is a step of whatever asks for it.
+            // Confirming a second factor is a step of the action that asks for it.
             let expected = if route.path.starts_with("/account/step-up") {
                 0
             } else {

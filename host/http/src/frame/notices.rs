@@ -1,15 +1,15 @@
-//! Sentences on top of a page, and what `?notice=<word>` may say.
+//! Sentences on top of a page, and the texts of `?notice=<word>`.
 
 use super::link::Link;
 
-/// What kind of thing a notice says.
+/// The kind of a notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NoticeKind {
     /// Something was done.
     Done,
     /// Something to know.
     Note,
-    /// Something that should be looked at.
+    /// Something that needs attention.
     Warning,
 }
 
@@ -36,7 +36,7 @@ impl NoticeKind {
 pub(crate) struct Notice {
     pub(crate) kind: NoticeKind,
     pub(crate) text: String,
-    /// Where more is done about it.
+    /// Where to act on it.
     pub(crate) link: Option<Link>,
 }
 
@@ -49,7 +49,7 @@ impl Notice {
         }
     }
 
-    /// What a word of an address says; none if it is on no list.
+    /// The notice for a word of a URL; none if the word is not on the list.
     pub(crate) fn named(word: &str) -> Option<Self> {
         NOTICES
             .iter()
@@ -58,9 +58,8 @@ impl Notice {
     }
 }
 
-/// What `?notice=<word>` may say on the page that somebody is sent to after a change. A
-/// closed list: a link of somebody else must not put words into the registry's mouth, so
-/// each is harmless where nothing happened.
+/// What `?notice=<word>` may show on the page after a change. A closed list: a link from elsewhere
+/// must not put words into the registry's mouth, so each text is harmless if nothing happened.
 const NOTICES: &[(&str, NoticeKind, &str)] = &[
     ("saved", NoticeKind::Done, "Saved."),
     ("logged-in", NoticeKind::Done, "You are logged in."),

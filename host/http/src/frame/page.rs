@@ -1,4 +1,4 @@
-//! How a template becomes an answer: within the frame, for whoever asks.
+//! How a template becomes an answer: within the frame, for the caller.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -12,7 +12,7 @@ use crate::problem::Answer;
 use crate::url::query_value;
 
 impl Exchange {
-    /// The frame of a page with this title, for whoever asks.
+    /// The frame of a page with this title, for the caller.
     pub(crate) fn layout(&self, title: &str) -> Layout {
         let uri = &self.request.uri;
         let mut layout = Layout::of_request(&self.app.config, uri, self.body.is_none());
@@ -20,13 +20,13 @@ impl Exchange {
         layout.can_register = self.app.can_register();
         layout.is_open = self.app.is_open();
         let word = query_value(uri.query(), "notice").unwrap_or_default();
-        // That something was done is only believed of this registry's own pages: a link from
-        // elsewhere must not tell people that their account is deleted.
+        // Only this registry's own pages may say that something was done: a link from elsewhere
+        // must not tell people that their account is deleted.
         let is_ours = self
             .headers()
             .get(SEC_FETCH_SITE)
             .is_none_or(|site| site.as_bytes() == b"same-origin");
-        // Nor that they were logged out, who are not.
+        // Nor may it say that they were logged out if they were not.
         let is_person = matches!(layout.viewer, Viewer::Person { .. });
         let is_shown = |kind: NoticeKind| is_ours || kind != NoticeKind::Done && !is_person;
         layout
@@ -40,7 +40,7 @@ impl Exchange {
         layout
     }
 
-    /// "ask the operators …", in the middle of a sentence, and where they are reached.
+    /// "ask the operators …", in the middle of a sentence, and how to reach them.
     pub(crate) fn ask_operators(&self) -> String {
         match &self.app.config.contact {
             Some(contact) => format!("ask the operators of the registry: {contact}"),
@@ -48,7 +48,7 @@ impl Exchange {
         }
     }
 
-    /// A page; never stored by anybody.
+    /// A page; never to be stored.
     pub(crate) fn render<T: Page>(&self, page: &T) -> Answer {
         self.render_with(StatusCode::OK, page)
     }
@@ -65,7 +65,7 @@ pub(crate) trait Page: Template {
     fn layout(&self) -> &Layout;
 }
 
-/// Says of templates that they have the field `layout`.
+/// Declares that templates have the field `layout`.
 macro_rules! pages {
     ($($page:ty),* $(,)?) => {
         $(impl $crate::frame::page::Page for $page {

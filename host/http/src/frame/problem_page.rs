@@ -12,7 +12,7 @@ use super::link::Link;
 use super::viewer::{Viewer, to_the_person};
 use crate::words::ended;
 
-/// A refusal as a page: what is wrong, why, and the button that mends it.
+/// A refusal as a page: what is wrong, why, and the button that fixes it.
 #[derive(Template)]
 #[template(path = "frame/problem.html")]
 struct ProblemPage {
@@ -31,9 +31,9 @@ struct ProblemPage {
 struct ToldReason {
     message: String,
     remedy: String,
-    /// The page where it is mended, and what its button says.
+    /// The page where it can be fixed, and the text of its button.
     mend: Option<Link>,
-    /// The section of the help page, empty if there is none, and what its link says.
+    /// The section of the help page, empty if there is none, and the text of its link.
     help: String,
     help_text: &'static str,
 }
@@ -50,7 +50,7 @@ fn no_page_at(path: &str) -> String {
     }
 }
 
-/// What was refused, as its page shows it.
+/// The refusal, as its page shows it.
 pub(crate) struct Told<'a> {
     pub(crate) status: StatusCode,
     pub(crate) reasons: &'a [Reason],
@@ -62,13 +62,14 @@ pub(crate) struct Told<'a> {
 /// The page; an error if it cannot be written.
 pub(crate) fn page(problem: &Told<'_>, mut frame: Layout) -> Result<Response, askama::Error> {
     let heading = heading(problem.status);
-    // Who has no factor proves none: setting one up is the only way, and proves it, too.
+    // Somebody without a factor cannot confirm one: setting one up is the only way, and confirms
+    // it, too.
     let can_prove = !problem
         .requirements
         .contains(&Requirement::EnrolledSecondFactor);
     let mut reasons: Vec<ToldReason> = Vec::new();
     for reason in problem.reasons {
-        // The short text that tools know; the heading says it already.
+        // The short text that tools know; the heading already says it.
         let message = if reason.message.eq_ignore_ascii_case(heading) {
             no_page_at(&frame.path)
         } else {
@@ -91,7 +92,7 @@ pub(crate) fn page(problem: &Told<'_>, mut frame: Layout) -> Result<Response, as
                 "How that works"
             },
         };
-        // Several policies may demand the same: one button for it is enough.
+        // Several policies may demand the same: one button is enough.
         let is_known =
             |known: &ToldReason| known.message == told.message && known.remedy == told.remedy;
         if !reasons.iter().any(is_known) {
@@ -104,7 +105,7 @@ pub(crate) fn page(problem: &Told<'_>, mut frame: Layout) -> Result<Response, as
         }
     }
     let is_mended = reasons.iter().any(|reason| reason.mend.is_some());
-    // Nobody did anything wrong who can mend it.
+    // A person who can fix it did nothing wrong.
     let heading = if is_mended && problem.status == StatusCode::FORBIDDEN {
         "One step is missing"
     } else {
@@ -118,7 +119,7 @@ pub(crate) fn page(problem: &Told<'_>, mut frame: Layout) -> Result<Response, as
             .retry_after_seconds
             .map(wait_in_words)
             .unwrap_or_default(),
-        // Logging in would lead whoever has that to mend back to where they are.
+        // If something else must be fixed, logging in would only lead back here.
         log_in: matches!(
             problem.status,
             StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED
@@ -133,7 +134,7 @@ pub(crate) fn page(problem: &Told<'_>, mut frame: Layout) -> Result<Response, as
     Ok(html(problem.status, text, &page.layout))
 }
 
-/// Whether it was refused because of the page it came from, whoever asks.
+/// Whether it was refused because of the page it came from, whoever the caller is.
 fn is_about_origin(reason: &Reason) -> bool {
     matches!(
         reason.code.as_str(),
@@ -159,7 +160,7 @@ fn heading(status: StatusCode) -> &'static str {
     }
 }
 
-/// Where a person mends what a reason's page is about.
+/// Where a person can fix what a reason's page is about.
 pub(crate) fn mended_at(page: Page) -> Option<Link> {
     let (path, text) = match page {
         Page::Tokens => ("/account/tokens/", "Go to your API tokens"),
@@ -167,7 +168,7 @@ pub(crate) fn mended_at(page: Page) -> Option<Link> {
         Page::StepUp => ("/account/step-up", "Confirm it’s you"),
         Page::Email => ("/account/emails/", "Verify your email address"),
         Page::PasswordReset => ("/password/forgot", "Set a new password"),
-        // What a reason is about does not say which project's pages would help.
+        // A reason does not say which project's pages would help.
         Page::StagedReleases | Page::ProjectSettings | Page::Contact => return None,
     };
     Some(Link::new(path, text))

@@ -1,5 +1,5 @@
 //! The settings of a policy as fields of a form. Their names, labels and kinds are known when a
-//! module is loaded, not before: all of it is text of somebody else.
+//! module is loaded, not before: all of them are foreign text.
 #![cfg_attr(
     not(test),
     expect(dead_code, reason = "the pages of a project's owners show them")
@@ -13,15 +13,15 @@ use super::form::Form;
 /// A setting as a form shows it.
 #[derive(Clone, Debug)]
 pub(crate) struct SettingField {
-    /// `policy.setting`: no field of ours has a full stop in its name, so whatever a module calls
-    /// its settings, it names none of ours.
+    /// `policy.setting`: no field of ours has a full stop in its name, so no setting of a module
+    /// can take the name of one of ours.
     pub(crate) name: String,
     pub(crate) label: String,
     pub(crate) help: String,
     pub(crate) input: Input,
 }
 
-/// What it is filled in with, and what is in it.
+/// How it is entered, with its current value.
 #[derive(Clone, Debug)]
 pub(crate) enum Input {
     Checkbox {
@@ -37,7 +37,7 @@ pub(crate) enum Input {
         value: String,
         most: u32,
     },
-    /// A text in each line.
+    /// One text in each line.
     Lines {
         value: String,
     },
@@ -69,8 +69,8 @@ pub(crate) fn field_name(policy: &str, setting: &str) -> String {
 }
 
 impl SettingField {
-    /// The fields of a form with these values, in the order of its settings; with the default
-    /// where there is none.
+    /// The fields of a form with these values, in the order of its settings; with the default for a
+    /// missing value.
     pub(crate) fn all(form: &OwnerForm, values: &[SettingValue]) -> Vec<Self> {
         form.settings
             .iter()
@@ -82,7 +82,7 @@ impl SettingField {
             .collect()
     }
 
-    /// The same fields with what was typed into them.
+    /// The same fields with the values that were typed.
     pub(crate) fn typed(form: &OwnerForm, sent: &Form) -> Vec<Self> {
         form.settings
             .iter()
@@ -140,7 +140,7 @@ impl SettingField {
     }
 }
 
-/// What may be filled in, in words: not every reader sees what the markup says of it.
+/// The allowed values in words: not every reader sees the limits in the markup.
 fn bounds(kind: &SettingKind) -> String {
     match kind {
         SettingKind::Integer(range) => {
@@ -200,7 +200,7 @@ mod tests {
         fields: Vec<SettingField>,
     }
 
-    /// What the owners of a project may choose of a policy that is shipped.
+    /// The settings of a shipped policy that project owners may choose.
     fn offered(policy: &str) -> OwnerForm {
         let modules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies/modules");
         let bytes = std::fs::read(modules.join(format!("{policy}.wasm")))
@@ -316,7 +316,7 @@ mod tests {
         for markup in ["<i>", "<u>", "<em>", "<two>", "<script>", "</textarea></"] {
             assert!(!html.contains(markup), "{markup}: {html}");
         }
-        // The actions are many, and each is as the one before it.
+        // The list of actions is long and uniform.
         let several = html.find("name=\"invented.doings\"").unwrap();
         let end = html[several..].match_indices("</label>").nth(1).unwrap().0;
         insta::assert_snapshot!(&html[..several + end]);

@@ -1,11 +1,11 @@
-//! Whom a page is shown to.
+//! The viewer of a page.
 
 use model::Caller;
 
-/// Whom a page is shown to.
+/// The viewer of a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Viewer {
-    /// Nobody looked: the page is the same for all.
+    /// Not determined: the page is the same for all.
     Unknown,
     /// Somebody without a session.
     Nobody,
@@ -14,8 +14,8 @@ pub(crate) enum Viewer {
 }
 
 impl Viewer {
-    /// Whoever asks with this. Only a session makes a person of a browser: who presents
-    /// anything else is a program, and has no use for a menu.
+    /// The viewer for this caller. Only a session means a person with a browser: any other
+    /// credential comes from a program, which has no use for a menu.
     pub(crate) fn of(caller: &Caller) -> Self {
         match caller.user().filter(|_| caller.session.is_some()) {
             Some(user) => Self::Person {
@@ -27,7 +27,7 @@ impl Viewer {
     }
 }
 
-/// What is told to everybody about a user, told to that user.
+/// Rewords a message about a user for that user.
 pub(crate) fn to_the_person(viewer: &Viewer, message: &str) -> String {
     let rest = match viewer {
         Viewer::Person { name, .. } => message

@@ -108,7 +108,7 @@ fn describe(file: &StoredFile, is_private: bool) -> HeaderMap {
     headers
 }
 
-/// To be saved, never shown: what people upload is not ours to render.
+/// Files are saved, never shown in a browser, since their content is not ours.
 fn disposition(name: &str) -> HeaderValue {
     let plain =
         |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'+' | b'!');
@@ -121,7 +121,7 @@ fn disposition(name: &str) -> HeaderValue {
         .unwrap_or(HeaderValue::from_static("attachment"))
 }
 
-/// A file, at the part of it that is sent.
+/// A file, at the part to send.
 struct Opened {
     size: u64,
     selected: Selected,
@@ -129,8 +129,8 @@ struct Opened {
     reading: Option<Reading>,
 }
 
-/// Opens a file and finds the part of it that `ranged` headers ask for. What is sent without
-/// content is looked at all the same: a file that is not there has no answer that says it is.
+/// Opens a file and finds the part of it that `ranged` headers ask for. The file is opened even for
+/// an answer without content, so that no answer describes a missing file.
 async fn open(
     file: &StoredFile,
     ranged: Option<&HeaderMap>,
@@ -159,7 +159,7 @@ async fn open(
     })
 }
 
-/// An error while it is sent ends the connection, so that no client takes a torn file for a whole
+/// An error in the middle ends the connection, so that no client takes a truncated file for a whole
 /// one.
 fn body(reading: Reading) -> Body {
     let Reading { first, rest } = reading;

@@ -1,4 +1,4 @@
-//! The front page: what this is, how to point tools at it, and what is new.
+//! The front page: what this registry is, how to point tools at it, and the latest changes.
 
 use askama::Template;
 
@@ -13,7 +13,7 @@ use crate::problem::Answer;
 #[template(path = "index/front.html")]
 struct Front {
     layout: Layout,
-    /// How many there are; empty for none.
+    /// Their number; empty for none.
     projects: String,
     newest: Vec<Line>,
 }

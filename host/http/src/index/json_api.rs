@@ -24,7 +24,7 @@ pub(crate) async fn project(exchange: Exchange) -> Answer {
 
 /// `GET /pypi/{project}/{version}/json`
 pub(crate) async fn release(exchange: Exchange) -> Answer {
-    // A version has no use for more than this, and the answer to it is not found anyway.
+    // No version is longer than this, and the answer is "not found" anyway.
     let version: String = exchange
         .parameters
         .get("version")
@@ -56,11 +56,11 @@ async fn page(exchange: Exchange, version: Option<String>) -> Answer {
     }
 }
 
-/// Those who wait for a page that is made for them, by address.
+/// Requests that wait for a page to be built, by address.
 static WAITING: LazyLock<Crowd> = LazyLock::new(Crowd::default);
 
-/// What is made of a release's metadata, by one at a time of each project and by few of all: so
-/// one address waits for some of it only. What is there already is nothing to wait for.
+/// Builds a page from a release's metadata. Only one at a time is built for each project and few in
+/// all, so one address may wait for only a few. A page that exists already needs no wait.
 pub(crate) async fn making<T>(
     exchange: &Exchange,
     made: impl Future<Output = Result<T, ReadError>>,

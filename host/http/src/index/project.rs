@@ -1,4 +1,4 @@
-//! What people are shown of a project and of its releases.
+//! The pages of a project and of its releases.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -13,8 +13,8 @@ use crate::index::reading::read_named_project;
 use crate::problem::{Answer, Problem};
 use crate::url::quoted;
 
-/// Everything here but numbers was uploaded by somebody: it is escaped, and nothing of it
-/// becomes an address.
+/// Everything here except numbers was uploaded by somebody: it is escaped, and none of it becomes
+/// an address.
 #[derive(Template)]
 #[template(path = "index/project.html")]
 struct ProjectPage {
@@ -22,16 +22,16 @@ struct ProjectPage {
     name: String,
     normalized: String,
     version: String,
-    /// What an installer is asked for: the project, or one release of it.
+    /// What to name to an installer: the project, or one release of it.
     wanted: String,
-    /// The project's status, where it is not the usual one.
+    /// The project's status, if it is not the usual one.
     label: &'static str,
     summary: Option<String>,
-    /// Why the release is yanked, if it is; empty if nobody said.
+    /// Why the release is yanked, if it is; empty if no reason was given.
     yank: Option<String>,
     requires_python: Option<String>,
     files: Vec<FileLine>,
-    /// How many there are besides those that are listed.
+    /// How many more there are than are listed.
     more_files: usize,
     /// The newest first; empty on the page of one release.
     releases: Vec<ReleaseLine>,
@@ -63,7 +63,7 @@ pub(crate) async fn project(exchange: Exchange) -> Answer {
     page(exchange, None, true).await
 }
 
-/// `GET /project/{project}`: the page lies one slash further.
+/// `GET /project/{project}`: redirects to the path with a slash.
 pub(crate) async fn project_without_slash(exchange: Exchange) -> Answer {
     page(exchange, None, false).await
 }
@@ -74,15 +74,15 @@ pub(crate) async fn release(exchange: Exchange) -> Answer {
     page(exchange, Some(version), true).await
 }
 
-/// `GET /project/{project}/{version}` and `GET /legacy/{project}/{version}/`, where hatch
-/// says that a release is.
+/// `GET /project/{project}/{version}` and `GET /legacy/{project}/{version}/`, where hatch says a
+/// release is.
 pub(crate) async fn release_elsewhere(exchange: Exchange) -> Answer {
     let version = version(&exchange);
     page(exchange, Some(version), false).await
 }
 
 fn version(exchange: &Exchange) -> String {
-    // A version has no use for more than this, and the answer to it is not found anyway.
+    // No version is longer than this, and the answer is "not found" anyway.
     exchange
         .parameters
         .get("version")
@@ -195,7 +195,7 @@ impl From<&ReleaseView> for ReleaseLine {
     }
 }
 
-/// What a kind of file is called by people; others are as rare as their names are strange.
+/// People's word for a kind of file; rare kinds keep their own names.
 fn kind(kind: FileKind) -> String {
     match kind.as_str() {
         "bdist_wheel" => "Wheel".to_owned(),
@@ -318,7 +318,7 @@ mod tests {
         }
     }
 
-    /// Who copies from the page of a project gets what is newest then.
+    /// The command copied from a project's page installs what is then the newest release.
     #[test]
     fn only_the_page_of_a_release_installs_that_release() {
         let release = page_of(&[], true);

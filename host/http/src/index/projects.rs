@@ -15,16 +15,16 @@ use crate::url::quoted;
 
 /// Projects on one page.
 const PER_PAGE: u32 = 50;
-/// Pages of a search; who finds more says more.
+/// Most pages of a search; to find more, narrow the search.
 const MAX_PAGES: u32 = 20;
-/// Longest text that is searched for, in characters; longer than names are.
+/// Longest text that is searched for, in characters; names are shorter.
 const MAX_TEXT: usize = 100;
 
 /// A line of a list.
 pub(crate) struct Line {
     pub(crate) normalized: String,
     pub(crate) written: String,
-    /// Its status, where it is not the usual one.
+    /// Its status, if it is not the usual one.
     pub(crate) label: &'static str,
     /// Markup.
     pub(crate) changed: String,
@@ -55,11 +55,11 @@ impl From<ListedProject> for Line {
 struct Projects {
     layout: Layout,
     listed: Vec<Line>,
-    /// Said instead of an empty list.
+    /// Shown instead of an empty list.
     nothing: String,
-    /// Which part of the list it is.
+    /// Which part of the list the page shows.
     place: String,
-    /// Paths of other pages of the list; empty where there is none.
+    /// Paths of other pages of the list; empty if there is none.
     first: String,
     previous: String,
     next: String,
@@ -67,7 +67,7 @@ struct Projects {
 
 pages!(Projects);
 
-/// `GET /projects/`: all of them, or with `?q=` those with this text in their name.
+/// `GET /projects/`: all of them, or with `?q=` those with this text in their names.
 pub(crate) async fn list(exchange: Exchange) -> Answer {
     let permit = read_list(&exchange).await?;
     let text: String = exchange.query("q").trim().chars().take(MAX_TEXT).collect();
@@ -176,7 +176,7 @@ async fn found(
     })
 }
 
-/// Where the list goes on; takes the one away that only tells that it does.
+/// Where the list continues; removes the extra line that only shows that it does.
 fn next_of(
     listed: &mut Vec<ListedProject>,
     address: impl FnOnce(&ListedProject) -> String,
@@ -188,8 +188,8 @@ fn next_of(
     listed.last().map(address).unwrap_or_default()
 }
 
-/// Text as it stands within normalized names (PEP 503): lower case, and a hyphen for each run
-/// of separators; people put spaces there as well.
+/// Text in the form of normalized names (PEP 503): lower case, and a hyphen for each run of
+/// separators; people put spaces there as well.
 fn normalized(text: &str) -> String {
     let mut out = String::new();
     for c in text.chars() {

@@ -12,14 +12,14 @@ pub(crate) enum Selected {
     Whole,
     /// These, never none: 206.
     Part(Range<u64>),
-    /// The range lies outside: 416.
+    /// The range is outside: 416.
     Unsatisfiable,
 }
 
 /// What a `GET` with these headers selects of `size` bytes whose validator is `etag`.
 ///
-/// Several ranges in one request are answered with the whole, as is a header that cannot
-/// be read or an `If-Range` that does not name this very content.
+/// Several ranges in one request are answered with the whole, as is a header that cannot be read or
+/// an `If-Range` that does not name exactly this content.
 pub(crate) fn select(headers: &HeaderMap, etag: &str, size: u64) -> Selected {
     let Some(Ok(range)) = headers.get(RANGE).map(|value| value.to_str()) else {
         return Selected::Whole;

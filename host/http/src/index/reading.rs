@@ -1,9 +1,9 @@
-//! Decisions about reads. What a decision needs is looked up, then decided about, and only then
-//! is anything loaded that is large or has to be made.
+//! Decisions about reads. The facts for a decision are looked up, then it is decided, and only then
+//! is anything loaded that is large or has to be built.
 //!
-//! Invariant: for a caller whom the set that serves never lets read, whatever there is, nothing is
-//! looked up before that is said; and for a token that is not for a project one row, in the same time
-//! but for what it takes to read a row that is there.
+//! Invariant: a caller whom the active set never lets read is refused before anything is looked up.
+//! For a token that is for another project one row is looked up, in the same time except for
+//! reading a row that exists.
 
 use gate::{Permit, Target};
 use model::CredentialKind;
@@ -17,7 +17,7 @@ pub(crate) async fn read_list(exchange: &Exchange) -> Result<Permit<ReadList>, P
     exchange.decide(exchange.app.registry.list_to_read()).await
 }
 
-/// Decides about what there is of a project, by its normalized name.
+/// Decides about reading a project, by its normalized name.
 pub(crate) async fn read_project(
     exchange: &Exchange,
     normalized: &str,
@@ -29,8 +29,8 @@ pub(crate) async fn read_project(
     exchange.decide(target).await
 }
 
-/// The project that the path names. A name that no project can have is decided about like the
-/// list, so that whoever may not read is told so here as everywhere; then there is none.
+/// The project that the path names. A name that no project can have is decided about like the list,
+/// so that a caller who may not read is refused as usual; a caller who may read gets no project.
 pub(crate) async fn read_named_project(
     exchange: &Exchange,
 ) -> Result<Result<Permit<ReadProject>, Nothing>, Problem> {
@@ -40,7 +40,7 @@ pub(crate) async fn read_named_project(
     }
 }
 
-/// Who asked for a name that no project can have may read, and there is nothing.
+/// The caller may read, but asked for a name that no project can have.
 pub(crate) struct Nothing(#[expect(dead_code, reason = "proof")] Permit<ReadList>);
 
 /// Decides about a file; see [`registry::Registry::load_download`].
@@ -53,8 +53,8 @@ pub(crate) async fn read_file(
     refuse_unseen(exchange, registry.unseen_download(name)).await?;
     let target = registry.load_download(&exchange.caller, digest, name);
     let target = target.await.map_err(|error| exchange.not_read(error))?;
-    // Where not everybody may read, a token that is not for this project has none of its files
-    // looked up. Where everybody may, a credential takes nothing away.
+    // If not everybody may read, no file is looked up for a token of another project. If everybody
+    // may, a credential takes nothing away.
     if !may_anybody(exchange, &target) && exchange.is_refused_by_the_core(&target) {
         drop(exchange.decide(target.clone()).await?);
     }
@@ -63,19 +63,19 @@ pub(crate) async fn read_file(
     exchange.decide(target).await
 }
 
-/// Whether the set may permit this without a credential: then one that is not accepted, or not
-/// enough, is set aside by the gate.
+/// Whether the set may permit this without a credential: then the gate sets a credential aside that
+/// is not accepted or not sufficient.
 fn may_anybody(exchange: &Exchange, target: &impl Target) -> bool {
     let gate = &exchange.app.gate;
     !gate.never_permits(target.facts().action, CredentialKind::None)
 }
 
-/// Decides about what nobody looked at, where the set refuses it whatever it is.
+/// Decides about something that was not looked up, if the set refuses it whatever it is.
 async fn refuse_unseen<T: Target>(exchange: &Exchange, unseen: T) -> Result<(), Problem> {
     let gate = &exchange.app.gate;
     let never = gate.never_permits(unseen.facts().action, exchange.caller.credential);
     if never && !may_anybody(exchange, &unseen) {
-        // Permitted all the same if the set was replaced just now: then it is looked up.
+        // If the set was just replaced, this may be permitted; then it is looked up.
         drop(exchange.decide(unseen).await?);
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! The Simple API (PEP 503, 629, 691, 700): what pip and uv read.
+//! The Simple API (PEP 503, 629, 691, 700): read by pip and uv.
 
 use std::net::IpAddr;
 use std::sync::LazyLock;
@@ -60,7 +60,7 @@ pub(crate) async fn project(exchange: Exchange) -> Answer {
     }
 }
 
-/// `GET /simple/{project}`: the page lies one slash further.
+/// `GET /simple/{project}`: redirects to the path with a slash.
 pub(crate) async fn without_slash(exchange: Exchange) -> Answer {
     match read_named_project(&exchange).await? {
         Ok(permit) => to_normalized(&exchange, permit),
@@ -68,8 +68,8 @@ pub(crate) async fn without_slash(exchange: Exchange) -> Answer {
     }
 }
 
-/// A name that is not in its normalized form leads to the page of the one that is, whether
-/// there is such a project or not.
+/// A name that is not normalized redirects to the page of the normalized one, whether there is such
+/// a project or not.
 fn to_normalized(exchange: &Exchange, permit: Permit<ReadProject>) -> Answer {
     redirect(
         &exchange.app,
@@ -78,7 +78,7 @@ fn to_normalized(exchange: &Exchange, permit: Permit<ReadProject>) -> Answer {
     )
 }
 
-/// A page that clients and caches keep for ten minutes, or the news that it is unchanged.
+/// A page that clients and caches keep for ten minutes, or the answer that it is unchanged.
 pub(crate) async fn cacheable(
     exchange: &Exchange,
     page: Page,
@@ -119,10 +119,10 @@ pub(crate) async fn cacheable(
     }
 }
 
-/// What each address reads of pages in files.
+/// Bytes of pages in files that each address is reading.
 static LARGE_PAGES: LazyLock<Crowd> = LazyLock::new(Crowd::default);
 
-/// From memory at once, from a file as it is read; none if this address reads too much already.
+/// From memory at once, or from a file while it is read; none if this address is reading too much.
 fn body_of(bytes: &PageBytes, address: IpAddr) -> Option<Body> {
     if let PageBytes::Memory(bytes) = bytes {
         return Some(Body::from(bytes.clone()));
@@ -142,7 +142,7 @@ fn body_of(bytes: &PageBytes, address: IpAddr) -> Option<Body> {
     )))
 }
 
-/// The list of projects, which is written while it is sent.
+/// The list of projects, generated while it is sent.
 async fn list(exchange: &Exchange, page: ListPage, content_type: &'static str) -> Response {
     let body = |compressed| {
         let next = async |mut parts: Parts| {
@@ -165,15 +165,15 @@ async fn list(exchange: &Exchange, page: ListPage, content_type: &'static str) -
     .await
 }
 
-/// What a client may have a page by.
+/// The validators of a page.
 struct Validators<'a> {
-    /// With its quotes.
+    /// With its quotation marks.
     etag: &'a str,
     last_serial: i64,
     is_large: bool,
 }
 
-/// `plain` and `compressed` make the body; a body whose length does not show has it beside it.
+/// `plain` and `compressed` make the body. A body that does not know its length comes with it.
 async fn validated(
     exchange: &Exchange,
     content_type: &'static str,
@@ -181,7 +181,7 @@ async fn validated(
     plain: impl FnOnce() -> (Body, Option<u64>),
     compressed: impl AsyncFnOnce() -> Option<(Body, Option<u64>)>,
 ) -> Response {
-    // Other bytes, another validator; both stay good as long as the page does.
+    // Other bytes need another validator; both are valid for as long as the page is.
     let compressed_etag = (page.is_large && accepts_gzip(exchange.headers()))
         .then(|| format!("{}-gzip\"", page.etag.trim_end_matches('"')));
     let had = [compressed_etag.as_deref(), Some(page.etag)]
@@ -200,7 +200,7 @@ async fn validated(
     };
     let mut response = Response::new(body);
     *response.status_mut() = status;
-    // What came to somebody with a credential is not for others' caches, needed or not.
+    // An answer to a credential is not for shared caches, whether it was needed or not.
     let control = if exchange.presents_credential() {
         "private, max-age=600"
     } else {
@@ -227,7 +227,7 @@ async fn validated(
     response
 }
 
-/// The text that PyPI's clients know.
+/// The text that clients of PyPI know.
 fn not_found() -> Response {
     let mut response =
         crate::answer::answer("text/plain; charset=utf-8", Body::from("404 Not Found"));

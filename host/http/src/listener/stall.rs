@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-/// Fails a write that could not go on for `patience`. Without it, a client that asks for a
-/// large file and never reads it holds a connection for ever.
+/// Fails a write that made no progress for `patience`. Without it, a client that asks for a large
+/// file and never reads it holds a connection forever.
 pub(super) struct StallGuard<S> {
     stream: S,
     patience: Duration,
@@ -28,7 +28,7 @@ impl<S> StallGuard<S> {
         }
     }
 
-    /// Passes on what became of a write, or an error once it has waited for too long.
+    /// Passes on the outcome of a write, or an error once it has waited for too long.
     fn watch<T>(
         &mut self,
         context: &mut Context<'_>,

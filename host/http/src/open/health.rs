@@ -1,4 +1,4 @@
-//! Whether the server lives, and whether it is ready to serve.
+//! Whether the server is alive, and whether it is ready to serve.
 
 use std::time::Duration;
 

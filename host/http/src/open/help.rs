@@ -1,4 +1,4 @@
-//! The help page: what refusals link to.
+//! The help page, to which refusals link.
 
 use std::collections::HashMap;
 
@@ -10,19 +10,19 @@ use crate::config::AppConfig;
 use crate::frame::layout::Layout;
 use crate::frame::viewer::Viewer;
 
-/// What refusals link to, one section for each of its anchors.
+/// The page with a section for each anchor that refusals link to.
 #[derive(Template)]
 #[template(path = "open/help.html")]
 struct Help {
     layout: Layout,
 }
 
-/// The help page for each of what it depends on, made once: when the public address is known.
+/// The help page in each variant, rendered once the public address is known.
 pub(crate) struct HelpPages {
     pages: HashMap<HelpFor, Bytes>,
 }
 
-/// What the help page depends on.
+/// The facts on which the help page depends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct HelpFor {
     pub(crate) has_session: bool,
@@ -86,7 +86,7 @@ mod tests {
         AppConfig::new("https://pypi.example.org").unwrap()
     }
 
-    /// The page for whoever has a session, in an open registry.
+    /// The page for a viewer with a session, in an open registry.
     fn help_with(config: &AppConfig) -> String {
         let wanted = HelpFor {
             has_session: true,

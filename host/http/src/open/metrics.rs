@@ -7,7 +7,7 @@ use crate::answer::answer;
 use crate::exchange::OpenExchange;
 use crate::problem::{Answer, Problem};
 
-/// `GET /metrics`: for the configured addresses only, since it tells what people do.
+/// `GET /metrics`: for the configured addresses only, since it shows what people do.
 pub(crate) async fn render(exchange: OpenExchange) -> Answer {
     let OpenExchange { app, client, .. } = exchange;
     // An unconfigured proxy on this very machine makes strangers look like the machine.

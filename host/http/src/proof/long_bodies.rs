@@ -1,7 +1,7 @@
-//! Bodies that no form may have: those of calls that name hundreds of files.
+//! Bodies longer than any form: those of calls that name hundreds of files.
 //!
-//! Anybody may send one before anything is known of them. So few are held at a time, of one
-//! address fewer still, and each has to arrive soon: whoever holds places does so for seconds.
+//! Anybody may send one before the caller is known. So only few are held at a time, fewer still for
+//! one address, and each has to arrive soon: a place is held for seconds only.
 
 use std::net::IpAddr;
 use std::sync::LazyLock;
@@ -38,14 +38,14 @@ static PLACES: LazyLock<LongBodies> = LazyLock::new(|| LongBodies {
     time: Duration::from_millis(LONG_BODY_TIME.milliseconds()),
 });
 
-/// The place of a long body, to be kept for as long as anything of it is: until somebody is
-/// believed, who may wait for a password to be looked at.
+/// The place of a long body, held for as long as any of the body is: until the proof is accepted,
+/// which may have to wait for a password check.
 pub(crate) struct LongBody<'a> {
     _of_address: InCrowd,
     _of_all: SemaphorePermit<'a>,
 }
 
-/// The whole body. Most are as short as any form and need no place.
+/// The whole body. Most are as short as a form and need no place.
 pub(super) async fn read(
     body: &Incoming,
     address: IpAddr,
@@ -63,7 +63,7 @@ async fn read_within<'a>(
     if small_bodies::read(address, beginning).await? {
         return Ok((whole, None));
     }
-    // Those that wait for a place count as well.
+    // Bodies that wait for a place count as well.
     let of_address = places
         .of_addresses
         .enter(address, places.per_address)
@@ -86,7 +86,7 @@ async fn read_within<'a>(
     }
 }
 
-/// Reads on until there is more than `most`, and then says false.
+/// Reads until the end, or returns false once there is more than `most`.
 async fn read_until(body: &Incoming, whole: &mut Vec<u8>, most: usize) -> Result<bool, Problem> {
     let mut chunks = body.chunks();
     while whole.len() <= most {
@@ -134,7 +134,7 @@ mod tests {
         Incoming::new(Body::from(vec![b' '; length]), BodyLimits::OF_TESTS)
     }
 
-    /// A body of which the beginning has come, and nothing comes any more.
+    /// A body that stops arriving after its beginning.
     fn begun() -> Incoming {
         let beginning = futures_util::stream::iter([Ok::<_, std::io::Error>(vec![
             b' ';

@@ -180,7 +180,7 @@ pub(crate) async fn cancel(exchange: Exchange) -> Answer {
         .await?;
     match exchange.app.identity.recoveries().cancel(permit).await {
         Ok(()) => exchange.see_other("/staff/recoveries/?notice=recovery-cancelled"),
-        // One that has ended cannot be stopped; the list says so.
+        // A recovery that has ended cannot be stopped; the list shows it.
         Err(RecoveryError::UnknownRecovery) => exchange.see_other("/staff/recoveries/"),
         Err(error) => Err(failed(&exchange, error)),
     }

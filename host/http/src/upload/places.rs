@@ -1,11 +1,11 @@
-//! Who may have how many uploads under way.
+//! How many uploads each uploader may have under way.
 //!
-//! Places are few, and a body may take minutes to arrive. So nobody has more than a share of
-//! them, which shrinks as they fill, and while somebody waits for a place, an upload of whoever
-//! has more of them gives way. Where each has one, an upload that is slow for the time it has had
-//! gives way: a crowd of accounts that send slowly on many connections mostly keeps their own
-//! next uploads waiting. Only whoever has as many accounts as there are places, and a line for as
-//! many uploads at a fair pace, has all of them.
+//! Places are few, and a body may take minutes to arrive. So each uploader has only a share of
+//! them, which shrinks as they fill. While somebody waits for a place, an upload of the uploader
+//! with most places gives way. If each has one, an upload gives way that is slow for the time it
+//! has had: a crowd of accounts that send slowly on many connections mostly delays its own next
+//! uploads. To hold all places takes as many accounts, and a line for as many uploads at a fair
+//! pace.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,20 +19,20 @@ use uuid::Uuid;
 
 use crate::body::Incoming;
 
-/// An upload keeps its place for so long, however little it brings.
+/// An upload keeps its place for this long, however little it sends.
 const SPARED: Duration = Duration::from_millis(model::limit::SPARED_TIME.milliseconds());
-/// And afterwards if it brings so many bytes a second for each minute that it has lasted: at
-/// first what a slow telephone does, later what a large file needs to arrive at all.
+/// And afterwards if it sends this many bytes a second for each minute that it has lasted: at first
+/// the rate of a slow phone, later the rate a large file needs to arrive at all.
 const SPARED_BYTES_PER_SECOND: u64 = model::limit::SPARED_UPLOAD.get();
-/// Minutes that count for that: a large file on a line of 1 Mbit/s arrives all the same.
+/// Most minutes that raise that rate, so that a large file on a line of 1 Mbit/s still arrives.
 const MOST_MINUTES: u64 = 3;
-/// How long somebody waits before another upload has to give way, and how often it is tried.
+/// How long an upload waits before another one has to give way, and the pause between attempts.
 const LOOK: Duration = Duration::from_secs(2);
 
 /// The places for uploads under way.
 pub(crate) struct Places {
     all: Semaphore,
-    /// Of each user or publisher that has an upload under way or waiting.
+    /// For each user or publisher with an upload under way or waiting.
     own: Mutex<HashMap<Uuid, Arc<Own>>>,
     own_size: usize,
     patience: Duration,
@@ -40,14 +40,14 @@ pub(crate) struct Places {
     taken: Mutex<Taken>,
 }
 
-/// What one uploader has.
+/// The state of one uploader.
 struct Own {
     /// A share of all places.
     share: Arc<Semaphore>,
-    /// One place in the queue for them: however many uploads somebody has waiting, whoever comes
-    /// next waits behind one.
+    /// One place in the queue for all: however many uploads somebody has waiting, the next uploader
+    /// waits behind only one.
     queue: Semaphore,
-    /// Uploads that wait for their place: what each holds meanwhile is little, but not nothing.
+    /// Bounds the uploads that wait for their place: each holds a little memory meanwhile.
     waiting: Semaphore,
 }
 
@@ -63,7 +63,7 @@ struct Upload {
     since: Instant,
     body: Incoming,
     gives_way: Arc<Notify>,
-    /// Its body is here: it is done soon, and gives way to nobody.
+    /// Its body is here: it is done soon, and never gives way.
     has_arrived: bool,
 }
 
@@ -79,14 +79,15 @@ pub(crate) struct Place<'a> {
 /// Why there is no place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NoPlace {
-    /// This very uploader has too many uploads under way.
+    /// This uploader has too many uploads under way.
     Own { most: usize },
     /// All uploaders together have.
     All,
 }
 
 impl Places {
-    /// `own_size` of `all` places for each uploader; whoever gets none waits for `patience`.
+    /// `own_size` of `all` places for each uploader; an upload without a place waits for
+    /// `patience`.
     pub(crate) fn new(all: usize, own_size: usize, patience: Duration) -> Self {
         let own_size = own_size.clamp(1, Semaphore::MAX_PERMITS);
         Self {
@@ -99,8 +100,8 @@ impl Places {
         }
     }
 
-    /// A place for this caller's upload. The caller's own share comes first, so that who
-    /// waits for it stands in nobody else's way.
+    /// A place for this caller's upload. The caller's own share comes first, so that waiting for it
+    /// blocks no other uploader.
     pub(crate) async fn take(
         &self,
         caller: &Caller,
@@ -126,7 +127,7 @@ impl Places {
         };
         let mut share = Some(share);
         loop {
-            // One queue for all, and nobody loses their turn in it by looking around.
+            // One queue for all. Checking for room does not lose the turn in it.
             let turn = self.all.acquire();
             tokio::pin!(turn);
             let one_of_all = loop {
@@ -141,8 +142,8 @@ impl Places {
                     _ => {}
                 }
             };
-            // Places that were free when the queue was joined may have been taken by the same
-            // uploader meanwhile; this one is counted as free no more.
+            // The same uploader may have taken free places since it joined the queue. This place no
+            // longer counts as free.
             let held = self.held_by(uploader);
             if held == 0 || 2 * held <= self.all.available_permits() {
                 let (number, gives_way) = self.note(uploader, body);
@@ -169,8 +170,8 @@ impl Places {
 
     fn of(&self, uploader: Uuid) -> Arc<Own> {
         let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
-        // A permit and everyone who waits for one hold it, too. What is left are as many as there
-        // are connections at most.
+        // Permits and uploads that wait for one hold it, too. The rest is at most as many as
+        // connections.
         own.retain(|_, own| Arc::strong_count(own) > 1 || Arc::strong_count(&own.share) > 1);
         own.entry(uploader)
             .or_insert_with(|| {
@@ -212,8 +213,8 @@ impl Places {
         (number, gives_way)
     }
 
-    /// Makes an upload give way to somebody who holds no place, if there is one that must: the
-    /// slowest of whoever holds the most, or of all that are too slow.
+    /// Makes an upload give way to somebody without a place, if one must: the slowest of the
+    /// uploaders with most places, or of all that are too slow.
     fn make_room(&self) {
         let mut taken = self.taken();
         let mut holds: HashMap<Uuid, usize> = HashMap::new();
@@ -221,7 +222,8 @@ impl Places {
             *holds.entry(upload.uploader).or_default() += 1;
         }
         let may = |upload: &&Upload| !upload.has_arrived && upload.since.elapsed() >= self.spared;
-        // Of those that may: nobody shields the places of others by holding more, all of them spared.
+        // Only of uploads that may give way: an uploader with more places, all spared, must not
+        // shield others.
         let most = taken
             .uploads
             .values()
@@ -243,7 +245,7 @@ impl Places {
             .filter(|(_, upload)| gives_way(upload))
             .min_by_key(|(_, upload)| upload.rate())
             .map(|(number, _)| *number);
-        // Once: whoever looks next finds the next slowest.
+        // Removed, so that the next search finds the next slowest.
         if let Some(upload) = slowest.and_then(|slowest| taken.uploads.remove(&slowest)) {
             upload.gives_way.notify_one();
         }
@@ -273,7 +275,7 @@ impl Place<'_> {
         }
     }
 
-    /// Waits until somebody else needs the place more.
+    /// Waits until another uploader needs the place more.
     pub(crate) async fn gives_way(&self) {
         self.gives_way.notified().await;
     }
@@ -285,8 +287,8 @@ impl Drop for Place<'_> {
     }
 }
 
-/// Whose share it is. Nobody in particular has one share for all; such uploads are refused
-/// before they get here.
+/// Whose share it is. All anonymous callers have one share; their uploads are refused before they
+/// get here.
 fn uploader(caller: &Caller) -> Uuid {
     match &caller.principal {
         Principal::User(user) => user.id.0,
@@ -317,7 +319,7 @@ mod tests {
         }
     }
 
-    /// A body of which nothing has come.
+    /// A body of which nothing has arrived.
     fn body() -> Incoming {
         Incoming::new(Body::from(vec![0; 10]), BodyLimits::OF_TESTS)
     }
@@ -492,7 +494,7 @@ mod tests {
             let taken = places.take(&caller, &body_of_waiting).await;
             (taken.is_ok(), Instant::now())
         };
-        // Others come while it looks around, and end behind it in the queue.
+        // Others come while it checks for room, and end up behind it in the queue.
         let others = async {
             tokio::time::sleep(LOOK * 2 + LOOK / 2).await;
             let (caller, body) = (publisher(3), body());

@@ -1,5 +1,4 @@
-//! Where requests of browsers come from, under which name, with which cookies, and what pages
-//! may do.
+//! Requests of browsers: their origin, the requested name, their cookies, and what pages may do.
 
 use axum::body::Body;
 use axum::http::header::{
@@ -246,7 +245,7 @@ async fn a_page_under_another_name_leads_to_the_public_address_and_to_no_other()
                 "{host}"
             );
         }
-        // Programs are answered where they ask.
+        // Programs are not redirected.
         assert_eq!(get("/", host, "*/*").await.0, StatusCode::OK);
         assert_eq!(get("/simple/", host, "text/html").await.0, StatusCode::OK);
     }
@@ -257,7 +256,7 @@ async fn a_page_under_another_name_leads_to_the_public_address_and_to_no_other()
             "{host}"
         );
     }
-    // Behind a proxy that hides the name, nobody goes in circles.
+    // Behind a proxy that hides the name, browsers are not redirected endlessly.
     let mut browser = site.browser();
     let request = || Request::get("/").header(HOST, "backend:8080");
     assert_eq!(

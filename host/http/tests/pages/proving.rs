@@ -1,4 +1,4 @@
-//! A proof that is asked for in the middle of something.
+//! A proof that is asked for in the middle of an action.
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
@@ -7,10 +7,10 @@ use serde_json::json;
 use crate::browser::{Answer, Browser, Site};
 use crate::markup::Element;
 
-/// Longer than any proof counts in the default set.
+/// Longer than any proof is valid in the default set.
 const LONG: i64 = 3600;
 
-/// Somebody with an app whose proofs are old; the app's secret.
+/// A browser whose user has an app and only old proofs, and the app's secret.
 async fn somebody<'a>(site: &'a Site) -> (Browser<'a>, String) {
     site.user("ana").await;
     let mut browser = site.browser();
@@ -21,7 +21,7 @@ async fn somebody<'a>(site: &'a Site) -> (Browser<'a>, String) {
     (browser, secret)
 }
 
-/// The hidden fields of the form that proves with an app.
+/// The hidden fields of the form that asks for an app's code.
 fn hidden(page: &Answer) -> Vec<(String, String)> {
     let whole = Element::parse(&page.body);
     let is_hidden = |element: &Element| element.get("type") == Some("hidden");
@@ -117,7 +117,7 @@ async fn a_form_is_kept_without_its_secrets_and_sent_again_by_the_browser() {
         (answer.status, answer.location()),
         (StatusCode::TEMPORARY_REDIRECT, "/account/tokens/create")
     );
-    // What a browser does on 307.
+    // As a browser does on 307.
     let again: Vec<(&str, &str)> = fields
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()))

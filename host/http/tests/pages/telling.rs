@@ -1,4 +1,4 @@
-//! What pages tell somebody who is stuck: where the page is, whom to ask, what to do next.
+//! What pages show somebody who is stuck: where the page is, whom to ask, what to do next.
 
 use axum::http::StatusCode;
 use axum::http::header::{LOCATION, VARY};

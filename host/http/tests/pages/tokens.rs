@@ -1,4 +1,4 @@
-//! API tokens, made and revoked in a browser.
+//! API tokens, created and revoked in a browser.
 
 use axum::body::Body;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, ORIGIN};
@@ -7,7 +7,7 @@ use axum::http::{Request, StatusCode};
 use crate::browser::{Browser, Site, URL};
 use crate::snapshots::check;
 
-/// Somebody who may make tokens.
+/// A browser whose user may create tokens.
 async fn somebody<'a>(site: &'a Site, name: &str) -> Browser<'a> {
     site.user(name).await;
     let mut browser = site.browser();
@@ -116,7 +116,7 @@ async fn what_is_wrong_with_the_form_stands_beside_its_field() {
         .check("tokens-none-created");
 }
 
-/// So a browser says what is missing before it sends anything.
+/// This way a browser reports a missing field before it sends anything.
 #[tokio::test]
 async fn the_form_of_a_token_asks_for_nothing_that_it_does_not_need() {
     let site = Site::new().await;

@@ -1,4 +1,4 @@
-//! What people do to their accounts.
+//! Managing one's own account.
 
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_SECURITY_POLICY;
@@ -121,8 +121,8 @@ async fn the_last_factor_stays_while_something_demands_it_and_the_page_says_what
     let page = browser.get("/account/factors/totp/remove").await;
     page.check("app-last-factor-is-demanded");
     assert!(!page.body.contains("Remove it</button>"));
-    // With the factor, the session asks for it before anything is removed, once a while has
-    // gone by since it was set up.
+    // Once some time has passed since the setup, the session asks for the factor before anything is
+    // removed.
     site.clock.advance_seconds(3600);
     let page = browser.post("/account/factors/totp/remove", &[]).await;
     assert_eq!(
@@ -147,7 +147,7 @@ async fn sessions_are_listed_and_others_ended() {
     first.log_in("ana").await;
     second.log_in("ana").await;
     let page = first.get("/account/sessions/").await;
-    // The one that asks comes first, although the other one is newer.
+    // The session of this request comes first, although the other one is newer.
     page.check("sessions-two");
     let page = first
         .post_and_follow(
@@ -328,7 +328,7 @@ async fn recoveries_are_for_staff_and_the_owner_stops_one_by_mail() {
     root.log_in("root").await;
     root.keep_recovery_codes().await;
     let secret = root.set_up_app().await;
-    // To set the app up proved it.
+    // Setting up the app also confirmed it.
     root.get("/staff/recoveries/")
         .await
         .check("recoveries-none");
@@ -405,7 +405,8 @@ async fn a_token_opens_no_page_of_a_person() {
             "{route:?}: {}",
             answer.body
         );
-        // The core comes before the policies: what is staff's is no token's, whatever they say.
+        // The core comes before the policies: a token may never do what is for staff, whatever they
+        // say.
         let reason = if path.starts_with("/staff/") {
             "Only the staff of the registry may do this."
         } else {
@@ -458,7 +459,7 @@ async fn who_comes_back_from_a_proof_is_asked_for_the_key_again() {
     page.check("key-kept-over-a-proof");
 }
 
-/// A session whose log-in was let through while breached passwords were only counted.
+/// A session whose login was permitted while breached passwords were only observed.
 #[tokio::test]
 async fn who_logged_in_with_a_breached_password_before_that_was_refused_changes_it() {
     let site = Site::new().await;
@@ -471,7 +472,7 @@ async fn who_logged_in_with_a_breached_password_before_that_was_refused_changes_
         .await
         .unwrap()[0]
         .id;
-    // SHA-256 of 32 zero bytes, which the cookie below stands for.
+    // SHA-256 of 32 zero bytes, the secret in the cookie below.
     let hash: [u8; 32] = std::array::from_fn(|at| {
         let hex = "66687aadf862bd776c8fc18b8e9f8e20089714856ee233b3902a591d0d5f2925";
         u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap()

@@ -1,4 +1,4 @@
-//! A registry with the default policies, and browsers without script that use it.
+//! A registry with the default policies, and browsers without scripts that use it.
 
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ impl Site {
         Self::with_set("default").await
     }
 
-    /// With one of the sets that are shipped.
+    /// With one of the shipped sets.
     pub(crate) async fn with_set(set: &str) -> Self {
         let (storage, folder) = testkit::database().await;
         let clock = Arc::new(ManualClock::at(NOW));
@@ -132,7 +132,7 @@ impl Site {
         user
     }
 
-    /// Whose name it is.
+    /// The user with this name.
     pub(crate) async fn identity_of(&self, name: &str) -> UserId {
         self.storage
             .user_by_name(&UserName::parse(name).unwrap())
@@ -142,7 +142,7 @@ impl Site {
             .id
     }
 
-    /// A token of a user for all that tokens may do.
+    /// A token of a user for everything tokens may do.
     pub(crate) async fn token(&self, user: &str) -> String {
         let account = Account::at_the_server(self.identity_of(user).await);
         let tokens = self.identity.tokens();
@@ -154,7 +154,7 @@ impl Site {
         created.text.expose().clone()
     }
 
-    /// The mails that were written since the last look, oldest first.
+    /// The mails written since the last call, oldest first.
     pub(crate) async fn mails(&self) -> Vec<OutboxRow> {
         let now = self.clock.now();
         self.storage
@@ -184,7 +184,8 @@ impl Site {
     }
 }
 
-/// A TOTP code (RFC 6238: SHA-1, six digits, 30 seconds), worked out apart from what checks it.
+/// A TOTP code (RFC 6238: SHA-1, six digits, 30 seconds), computed independently of the code that
+/// checks it.
 fn code_at(secret: &str, seconds: i64) -> String {
     let (mut bits, mut held, mut key) = (0u32, 0, Vec::new());
     for character in secret.bytes().filter(|byte| byte.is_ascii_alphanumeric()) {
@@ -206,13 +207,13 @@ fn code_at(secret: &str, seconds: i64) -> String {
     format!("{:06}", number % 1_000_000)
 }
 
-/// Somebody's browser: keeps cookies, follows nothing by itself, runs no script.
+/// Somebody's browser: stores cookies, follows no redirects by itself, runs no scripts.
 pub(crate) struct Browser<'a> {
     pub(crate) site: &'a Site,
     pub(crate) cookies: Vec<(String, String)>,
 }
 
-/// What a browser was answered.
+/// An answer to a browser.
 #[derive(Debug)]
 pub(crate) struct Answer {
     /// Method, path and query.
@@ -251,7 +252,7 @@ impl Browser<'_> {
         self.send(request, Body::from(body)).await
     }
 
-    /// Sends the form, then looks at the page that it leads to.
+    /// Sends the form, then gets the page that it leads to.
     pub(crate) async fn post_and_follow(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
         let answer = self.post(path, fields).await;
         assert_eq!(
@@ -264,7 +265,7 @@ impl Browser<'_> {
         self.get(&location).await
     }
 
-    /// What a program would send that has a token and no browser.
+    /// Sends the request of a program that has a token and no browser.
     pub(crate) async fn with_token(&mut self, token: &str, method: &str, path: &str) -> Answer {
         let request = Request::builder()
             .method(method)
@@ -335,7 +336,7 @@ impl Browser<'_> {
         .await
     }
 
-    /// Proves the second factor once more, with an app.
+    /// Confirms the second factor again, with an app.
     pub(crate) async fn step_up(&mut self, secret: &str) {
         let code = self.site.code(secret);
         let fields = [
@@ -355,7 +356,7 @@ impl Browser<'_> {
             .any(|(name, _)| name == "__Host-portcullis-session")
     }
 
-    /// Gets recovery codes and uses the first of them.
+    /// Gets recovery codes and confirms them with the first one.
     pub(crate) async fn keep_recovery_codes(&mut self) -> Vec<String> {
         let codes = self
             .post("/account/factors/recovery-codes", &[])
@@ -371,7 +372,7 @@ impl Browser<'_> {
         codes
     }
 
-    /// Sets up an app; its secret.
+    /// Sets up an app and returns its secret.
     pub(crate) async fn set_up_app(&mut self) -> String {
         let page = self.get("/account/factors/totp").await;
         assert_eq!(page.status, StatusCode::OK, "{}", page.body);

@@ -1,4 +1,4 @@
-//! What a session that has ended can still do: nothing, also where it began before.
+//! A session that has ended can do nothing, not even finish a request that began before.
 
 use axum::body::{Body, Bytes};
 use axum::http::header::{CONTENT_TYPE, ORIGIN};
@@ -29,7 +29,7 @@ async fn slowly(
     );
     let slow = async move {
         sender.send(first).await.unwrap();
-        // There is room for one: the third is taken once the server has read the first.
+        // There is room for one chunk: the third is taken once the server has read the first.
         sender.send(Bytes::new()).await.unwrap();
         sender.send(Bytes::new()).await.unwrap();
         meanwhile.await;

@@ -161,7 +161,7 @@ async fn the_second_step_offers_what_the_user_has_and_a_code_works_once() {
     let codes = first.keep_recovery_codes().await;
     let secret = first.set_up_app().await;
 
-    // The same browser: it is known since the login with the password alone.
+    // The same browser: it has been known since the login with the password alone.
     first.post("/logout", &[]).await;
     let page = first
         .post_and_follow(
@@ -176,7 +176,7 @@ async fn the_second_step_offers_what_the_user_has_and_a_code_works_once() {
     page.check("login-second-step");
     assert!(!first.is_logged_in());
 
-    // The code that set the app up is used up; so is the recovery code that was shown to be kept.
+    // The code that set up the app is used up; so is the recovery code that confirmed the codes.
     let (code, mut pages) = (site.code(&secret), Vec::new());
     for fields in [
         [("factor", "totp"), ("code", &code)],
@@ -345,7 +345,7 @@ async fn challenges_are_told_to_the_script_and_say_nothing_about_accounts() {
     assert_eq!(answer.headers["content-type"], "application/json");
     answer.check("login-passkey-options");
     assert!(!answer.body.contains("\"id\""), "{}", answer.body);
-    // What it is answered by stays in this browser.
+    // The id that the answer needs stays in this browser.
     assert!(
         browser
             .cookies

@@ -1,5 +1,5 @@
-//! HTML as a tree, for pages that are whole: every element is closed where it should be, every id
-//! stands once, and what refers to an id of the page finds it.
+//! HTML as a tree, for well-formed pages: every element is closed where it should be, every id is
+//! unique, and every reference to an id of the page finds it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,7 +23,7 @@ pub(crate) struct Element {
 }
 
 impl Element {
-    /// The page as one element, which holds `html`.
+    /// The page as one element, which contains `html`.
     pub(crate) fn parse(page: &str) -> Self {
         let mut open = vec![Self::new(String::new(), BTreeMap::new())];
         for token in Tokenizer::new(page) {
@@ -53,7 +53,7 @@ impl Element {
                 }
                 Token::Doctype(_) => {}
                 Token::Comment(comment) => panic!("a comment is sent: {comment:?}"),
-                // A field gives back what was typed into it.
+                // A field shows again what was typed into it.
                 Token::Error(error) if error.value == Error::ControlCharacterInInputStream => {}
                 Token::Error(error) => panic!("{error:?}: {page}"),
             }
@@ -103,7 +103,7 @@ impl Element {
         self.elements().for_each(|element| element.collect(found));
     }
 
-    /// All elements within that are asked for, in the order of the page.
+    /// All matching elements within, in the order of the page.
     pub(crate) fn find(&self, is_asked_for: impl Fn(&Self) -> bool) -> Vec<&Self> {
         let mut found = Vec::new();
         self.collect(&mut found);

@@ -6,8 +6,8 @@
 //! | `[words](address)` | a link |
 //! | `[text name = "value" …]` | a field with its attributes |
 //! | `[button words]` | a button; `danger button` if it looks like one |
-//! | `[words]` | a label beside words |
-//! | `‹words›` | what somebody else wrote, isolated from the words around it |
+//! | `[words]` | a label next to words |
+//! | `‹words›` | foreign text, isolated from the words around it |
 //! | `{words}` | heard by screen readers, and not seen |
 
 use axum::http::header::{
@@ -17,7 +17,7 @@ use axum::http::header::{
 use crate::browser::Answer;
 use crate::markup::{Element, Node};
 
-/// Attributes for looks and for scripts of a reader; that ids are found is asserted by `markup`.
+/// Attributes for styling and for assistive technology; `markup` asserts that ids are found.
 const UNSHOWN: &[&str] = &[
     "aria-hidden",
     "aria-labelledby",
@@ -101,7 +101,7 @@ fn page(body: &str, lines: &mut Vec<String>) {
     lines.append(&mut text.lines);
 }
 
-/// What is within, in one line.
+/// The content in one line.
 fn line(element: &Element) -> String {
     let mut text = Text::default();
     text.children(element);
@@ -128,7 +128,7 @@ fn attributes(element: &Element, besides: &[&str]) -> String {
         .collect()
 }
 
-/// Lines that grow.
+/// Lines under construction.
 #[derive(Default)]
 struct Text {
     lines: Vec<String>,
@@ -317,7 +317,7 @@ impl Text {
         self.end_line();
     }
 
-    /// A cell whose label (for narrow screens) is not the name of its column shows it.
+    /// Shows the label of a cell (for narrow screens) if it is not the name of its column.
     fn table(&mut self, element: &Element) {
         let caption = element.find(|element| element.name == "caption");
         self.blank_line();
@@ -331,7 +331,7 @@ impl Text {
                 if cell.get("scope") == Some("col") {
                     columns.push(shown.clone());
                 }
-                // Only the cells of the history speak for themselves on a narrow screen.
+                // Only the cells of the history need no label on a narrow screen.
                 let is_labelled = cell.name == "th" || cell.get("data-label").is_some();
                 assert!(is_labelled || element.has_class("history"), "{shown}");
                 match cell.get("data-label") {
@@ -390,7 +390,7 @@ impl Text {
         self.depth -= 1;
     }
 
-    /// What programs read is the time that people see.
+    /// Asserts that programs read the same time that people see.
     fn time(&mut self, element: &Element) {
         let shown = element.text();
         let seen = shown.trim_end_matches("\u{a0}UTC").replace(' ', "T");
@@ -403,10 +403,10 @@ impl Text {
     }
 }
 
-/// How a picture is drawn.
+/// Attributes that draw a picture.
 const SVG: &[&str] = &["viewbox", "width", "height", "shape-rendering"];
 
-/// With the space that an element begins or ends with.
+/// Adds the space that an element begins or ends with.
 fn spaced(element: &Element, shown: &str) -> String {
     let words = element.text();
     let start = if words.starts_with(' ') { " " } else { "" };

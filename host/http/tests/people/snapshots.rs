@@ -1,8 +1,8 @@
-//! What pages say is held by snapshots: `page.check("name")` compares what is shown with
+//! Snapshots of the texts of pages: `page.check("name")` compares the shown text with
 //! `tests/snapshots/name.snap`.
 //!
-//! To accept what has changed, run the tests with `INSTA_UPDATE=always` and read the difference.
-//! Where `CI` is set nothing is accepted.
+//! To accept what has changed, run the tests with `INSTA_UPDATE=always` and read the difference. If
+//! `CI` is set, nothing is accepted.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::browser::Answer;
 use crate::shown::shown;
 
-/// What differs from run to run: what it is, how it is found, what stands for it.
+/// Texts that differ from run to run: what they are, a pattern for them, and their replacement.
 const FILTERS: &[(&str, &str, &str)] = &[
     (
         "the id of a decision, which people quote",
@@ -51,15 +51,15 @@ const FILTERS: &[(&str, &str, &str)] = &[
 ];
 
 impl Answer {
-    /// Compares what is shown with the snapshot of this name. A name is a literal, since what no
-    /// test names is found by reading them.
+    /// Compares the shown text with the snapshot of this name. Names are literals, so that reading
+    /// the tests finds unused snapshots.
     #[track_caller]
     pub(crate) fn check(&self, name: &str) {
         assert_snapshot(name, &shown(self));
     }
 }
 
-/// The same for several answers to much the same question.
+/// The same for several answers to similar requests.
 #[track_caller]
 pub(crate) fn check(name: &str, answers: &[(String, Answer)]) {
     let parts: Vec<String> = answers
@@ -121,7 +121,7 @@ fn every_snapshot_is_named_by_exactly_one_check() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .filter_map(|name| Some(name.strip_suffix(".snap")?.to_owned()))
         .collect();
-    // A name without a file fails where it is checked.
+    // A name without a file already fails in its own check.
     let unnamed: Vec<&String> = kept.difference(&named).collect();
     assert!(unnamed.is_empty(), "no test names {unnamed:?} any more");
 }

@@ -1,8 +1,8 @@
-//! Addresses that were stored before domains had one form.
+//! Conversion of addresses that were stored before domains had one form.
 //!
-//! No database converts a domain, so the program does: when it starts, and now and then, since a
-//! server of the version before may run beside it. An index over what is not ASCII makes that
-//! cost nothing where there is nothing to convert.
+//! No database can convert a domain, so the program does it: at the start and periodically, since a
+//! server of the previous version may run in parallel. An index over non-ASCII addresses makes this
+//! free when there is nothing to convert.
 
 use model::audit::{AuditEvent, Detail};
 use model::email::comparable;
@@ -10,12 +10,12 @@ use model::{Timestamp, UserId};
 use storage::users::EmailRow;
 use storage::{Storage, StorageError, UnitOfWork};
 
-/// Addresses read at once.
+/// Addresses read at a time.
 const PAGE: u32 = 500;
 
-/// Rewrites every address whose domain has another form than [`model::EmailAddress`] gives it;
-/// how many. Of two that are one then, the one that was verified, or else added, first stays with
-/// its account: both proved to have the same mailbox. What has no such form stays as it is.
+/// Rewrites every address whose domain is not in the form of [`model::EmailAddress`]; returns how
+/// many. If two become equal, the one verified first, or else added first, stays with its account:
+/// both were proven for the same mailbox. An address without such a form stays unchanged.
 pub async fn convert_addresses(storage: &Storage, at: Timestamp) -> Result<u64, StorageError> {
     let (mut converted, mut after) = (0, String::new());
     loop {
@@ -46,7 +46,7 @@ async fn convert(
         .map(|other| other.user)
         .chain([old.user])
         .collect();
-    // In one order, so that nobody waits in a circle.
+    // Always in the same order, to avoid deadlocks.
     users.sort_unstable();
     users.dedup();
     for user in users {
@@ -111,7 +111,7 @@ async fn held(
         .find(|email| email.address.eq_ignore_ascii_case(address)))
 }
 
-/// Less is better.
+/// Smaller takes precedence.
 fn standing(email: &EmailRow) -> (Timestamp, Timestamp) {
     (
         email.verified_at.unwrap_or(Timestamp(i64::MAX)),

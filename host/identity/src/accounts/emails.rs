@@ -20,9 +20,9 @@ use crate::own::of_account;
 use crate::request::{RequestContext, Stop, UseCase};
 use crate::{Account, AccountView, opaque};
 
-/// How long a link counts.
+/// How long a link is valid.
 const LINK_MS: i64 = 24 * 3600 * 1000;
-/// The same for people.
+/// The same in words for people.
 pub const LINK_LIFETIME: &str = "24 hours";
 
 macro_rules! targets {
@@ -43,9 +43,9 @@ macro_rules! targets {
 }
 
 targets! {
-    /// Add an address to a user; the first one is the primary one.
+    /// Add an address to a user; the first one becomes the primary one.
     AddEmail = EmailAdd;
-    /// Say that an address is known to be the user's.
+    /// Mark an address as known to be the user's.
     VerifyEmail = EmailVerify;
     /// Make a verified address the primary one.
     PromoteEmail = EmailPromote;
@@ -55,7 +55,7 @@ targets! {
     SendVerification = EmailVerify;
 }
 
-/// Make the address of a mailed link a verified one of its user.
+/// Make the address of a mailed link a verified address of its user.
 struct ConfirmEmail {
     user: UserId,
     link: SecretHash,
@@ -68,7 +68,7 @@ impl Target for ConfirmEmail {
     }
 }
 
-/// Look at the address that a mailed link would verify.
+/// Show the address that a mailed link would verify.
 #[derive(Clone, Debug)]
 pub struct ReadEmailLink {
     pub link: String,
@@ -100,10 +100,10 @@ crate::areas::area! {
 }
 
 impl Emails<'_> {
-    /// Adds an unverified address, on the command line. Whoever asks over the network gets a
-    /// link mailed to the address, and has it once that was opened: until then the answer and
-    /// the work are the same whether the address is anybody's or not, and nobody can keep an
-    /// address from its owner by claiming it.
+    /// Adds an unverified address, on the command line. Over the network, a link is mailed to the
+    /// address, which is added once the link is opened. Until then, the answer and the work are the
+    /// same whether or not another account has the address, and no one can keep an address from its
+    /// owner by claiming it.
     pub async fn add(self, permit: Permit<AddEmail>) -> Result<(), AccountError> {
         let AddEmail { account, address } = permit.target();
         let user = account.id();
@@ -288,12 +288,12 @@ impl Emails<'_> {
             return Ok(None);
         };
         let user = self.storage().user(user).await?.filter(is_there);
-        // A link from before domains had one form has another.
+        // A link from before domains had one form holds an address in another form.
         Ok(user.map(|user| (stored, user, comparable(row.data.expose()).into_owned())))
     }
 
-    /// Verifies the address of a link, which is then used up. The address; none for a link
-    /// that does not count, or an address that is another account's meanwhile.
+    /// Verifies the address of a link, which is then used up. Returns the address; none if the link
+    /// is not valid or another account has the address by now.
     pub async fn confirm(
         self,
         context: RequestContext<'_>,
@@ -338,8 +338,8 @@ impl Emails<'_> {
         let Some(row) = unit.hold_user(user).await?.filter(is_there) else {
             return Ok(false);
         };
-        // Once the user is held: of links that are confirmed at the same time, none passes the
-        // bound together with another.
+        // After the user is held: otherwise links confirmed at the same time could exceed the
+        // limit.
         let emails = unit.emails(user).await?;
         let own = emails
             .iter()
@@ -361,7 +361,7 @@ impl Emails<'_> {
             emails,
         };
         if is_new {
-            // The link proves whose the address is; whoever only claimed it gives way.
+            // The link proves who owns the address; an unverified claim gives way.
             if let Some(claimant) = unit.release_unverified_email(address).await? {
                 let removed = Detail::EmailRemoved {
                     address: address.to_owned(),
@@ -378,7 +378,7 @@ impl Emails<'_> {
             let address = address.to_owned();
             unit.also(&permit.event(Detail::EmailAdded { address }).about(user));
         }
-        // Gone meanwhile when it was the user's own and no longer is.
+        // False if it was the user's own address and was removed meanwhile.
         if !unit.verify_email(user, address, at).await? {
             return Ok(false);
         }
@@ -393,8 +393,8 @@ impl Emails<'_> {
         self.storage().emails(view.user()).await
     }
 
-    /// Marks an address as verified, on the command line: somebody there knows whose it is.
-    /// Over the network the mailed link is what proves it. Returns whether it was not.
+    /// Marks an address as verified, on the command line: an operator knows its owner. Over the
+    /// network, the mailed link is the proof. Returns whether this changed anything.
     pub async fn verify(self, permit: Permit<VerifyEmail>) -> Result<bool, AccountError> {
         if permit.actor().is_remote() {
             return Err(AccountError::VerifiedByLink);
@@ -415,9 +415,9 @@ impl Emails<'_> {
         Ok(true)
     }
 
-    /// Makes an address the primary one. Returns whether it was not. Only a verified one: what
-    /// policies ask for is a primary address that is. Links that went to the old one, for a new
-    /// password or to make a browser known, count no more.
+    /// Makes an address the primary one. Returns whether this changed anything. Only a verified
+    /// one: policies ask for a verified primary address. Links that were mailed to the old one, for
+    /// a new password or to confirm a browser, become invalid.
     pub async fn promote(self, permit: Permit<PromoteEmail>) -> Result<bool, AccountError> {
         let PromoteEmail { account, address } = permit.target();
         let user = account.id();
@@ -429,7 +429,7 @@ impl Emails<'_> {
             return Err(AccountError::EmailNotVerified);
         }
         let mut unit = permit.begin(self.storage()).await?;
-        // The user is held: which address stood until now is not another promotion's to change.
+        // The user is held, so no other promotion changes the primary address until the commit.
         let row = unit
             .hold_user(user)
             .await?
@@ -473,7 +473,7 @@ impl Emails<'_> {
         Ok(true)
     }
 
-    /// Removes an address. It is told itself, if it was verified, and so is the primary one.
+    /// Removes an address. Mails it if it was verified, and mails the primary one.
     pub async fn remove(self, permit: Permit<RemoveEmail>) -> Result<(), AccountError> {
         let RemoveEmail { account, address } = permit.target();
         let user = account.id();
@@ -486,11 +486,11 @@ impl Emails<'_> {
             .ok_or(AccountError::UnknownUser)?;
         let mailbox = self.identity.mailbox(&row).await?;
         let mut unit = permit.begin(self.storage()).await?;
-        // The write itself leaves the primary one alone, also one that became it just now.
+        // The write itself keeps the primary address, even if it became primary just now.
         if known.primary || !unit.remove_email(user, &known.address).await? {
             return Err(AccountError::PrimaryEmail);
         }
-        // Several may have been mailed to it before it was the user's: none brings it back.
+        // Several may have been mailed before it was verified: none may add it again.
         unit.drop_links(user, Some(LinkPurpose::EmailVerify))
             .await?;
         let mail = Mail::new(
@@ -517,7 +517,7 @@ impl Emails<'_> {
     }
 
     async fn one_of(self, user: UserId, address: &str) -> Result<EmailRow, AccountError> {
-        // In whatever form it is stored and named.
+        // Whatever form it is stored or typed in.
         let named = comparable(address);
         let known = self
             .storage()
@@ -537,7 +537,7 @@ fn verification_to(address: &str) -> Detail {
     Detail::MailRequested { what }
 }
 
-/// The words that mails about a changed address have in common.
+/// The fields that mails about a changed address share.
 fn change_words<T>(
     permit: &Permit<T>,
     mailbox: &Mailbox,

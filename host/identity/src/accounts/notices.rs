@@ -1,4 +1,4 @@
-//! What a user is told by mail about the account, in the unit of the change.
+//! Mails to a user about the account, written in the unit of the change.
 
 use model::audit::Actor;
 use model::mail::{Mail, MailField};
@@ -10,7 +10,7 @@ use storage::{StorageError, UnitOfWork};
 use crate::Identity;
 use crate::history::device_in_words;
 
-/// A user and where mails about the account go: to the primary address, once it is verified.
+/// A user and where mails about the account go: the primary address, once it is verified.
 pub(crate) struct Mailbox {
     pub(crate) user: UserId,
     pub(crate) name: UserName,
@@ -42,7 +42,7 @@ impl Mailbox {
             .map(|email| email.address.as_str())
     }
 
-    /// Tells the user. Whoever has no verified primary address cannot be told.
+    /// Mails the user. Does nothing without a verified primary address.
     pub(crate) async fn tell(
         &self,
         unit: &mut UnitOfWork,
@@ -55,7 +55,7 @@ impl Mailbox {
         }
     }
 
-    /// The user's name, as a mail's word.
+    /// The user's name, as a field of a mail.
     pub(crate) fn user_name(&self) -> (MailField, String) {
         (MailField::UserName, self.name.as_written().to_owned())
     }
@@ -71,7 +71,7 @@ impl Identity {
         })
     }
 
-    /// The whole address of a link in a mail.
+    /// The full URL of a link in a mail.
     pub(crate) fn link(&self, path: &str, secret: &str) -> (MailField, String) {
         (
             MailField::Link,
@@ -80,7 +80,7 @@ impl Identity {
     }
 }
 
-/// Writes a mail to an address, or with none the same that is never sent.
+/// Writes a mail to an address; without one, writes the same mail but never sends it.
 pub(crate) async fn enqueue(
     unit: &mut UnitOfWork,
     mail: &Mail,
@@ -98,7 +98,7 @@ pub(crate) async fn enqueue(
     .await
 }
 
-/// Where a change came from, as mails tell it.
+/// Where a change came from, as mails show it.
 pub(crate) fn remote_address(actor: &Actor) -> (MailField, String) {
     let text = match actor.place() {
         Some((remote_address, _)) => remote_address.to_owned(),
@@ -120,7 +120,6 @@ pub(crate) fn device(actor: &Actor) -> (MailField, String) {
     (MailField::Device, text)
 }
 
-/// When it happened.
 pub(crate) fn at(at: Timestamp) -> (MailField, String) {
     (MailField::At, to_the_second(at))
 }

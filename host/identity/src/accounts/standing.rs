@@ -9,7 +9,7 @@ use super::AccountError;
 use super::Accounts;
 use crate::recovery::RecoveryError;
 
-/// Longest reason, in characters.
+/// Maximum length of a reason, in characters.
 pub(super) const MAX_REASON: usize = model::limit::REASON.length();
 
 /// Make a user staff of the registry, or not.
@@ -27,7 +27,7 @@ pub struct DisableUser {
     pub reason: String,
 }
 
-/// Enable a user who is disabled: passwords, factors and tokens from before are accepted again.
+/// Enable a disabled user: their old passwords, factors and tokens are accepted again.
 #[derive(Clone, Copy, Debug)]
 pub struct EnableUser {
     pub user: UserId,
@@ -52,8 +52,8 @@ impl Target for EnableUser {
 }
 
 impl Accounts<'_> {
-    /// Makes a user staff, or not. Returns whether that changed anything. A recovery that waits
-    /// for who becomes staff is stopped: those of staff are begun on the command line alone.
+    /// Makes a user staff, or not. Returns whether that changed anything. Stops a waiting recovery
+    /// of a user who becomes staff: only the command line can recover staff accounts.
     pub async fn set_staff(self, permit: Permit<SetStaff>) -> Result<bool, AccountError> {
         let SetStaff { user, staff } = *permit.target();
         if self
@@ -92,8 +92,8 @@ impl Accounts<'_> {
         Ok(true)
     }
 
-    /// Disables a user, from the next look at a credential on, and ends what was begun with
-    /// one: enabled again, the user logs in again.
+    /// Disables a user, effective at the next check of a credential, and ends what was started with
+    /// one: once enabled again, the user must log in again.
     pub async fn disable(self, permit: Permit<DisableUser>) -> Result<(), AccountError> {
         let DisableUser { user, reason } = permit.target();
         let reason = reason.trim();

@@ -1,8 +1,8 @@
-//! Which address a secured account is given back through.
+//! Which address a secured account is recovered through.
 //!
-//! Somebody who has a session for an hour can make an address of their own the primary one. So
-//! for a week the address from before is the one that an account is given back through; the
-//! user's row has it, and the audit log says the same.
+//! Somebody who has a session for an hour can make an address of their own the primary one. So for
+//! a week, an account is recovered through the previous address. The user's row stores it, and the
+//! audit log has it too.
 
 use gate::Permit;
 use model::audit::Detail;
@@ -16,32 +16,32 @@ use storage::{StorageError, UnitOfWork};
 use super::is_secured;
 use super::notices::{self, Mailbox, device, enqueue, remote_address};
 
-/// How long an address has to be the primary one to be trusted with the account.
+/// How long an address must be the primary one before the account can be recovered through it.
 const STANDING_MS: i64 = 7 * 24 * 3600 * 1000;
 
-/// The verified address that was the primary one for seven days without a break, the last one
-/// that was; or else the first. What operators changed, or the link that was mailed to an address
-/// itself, stands at once.
+/// The verified address that was last the primary one for seven days without a break, or else the
+/// first one. A change by operators, or by a link mailed to the address itself, takes effect at
+/// once.
 pub(crate) fn standing_primary(user: &UserRow, mailbox: &Mailbox, at: Timestamp) -> Option<String> {
     match &user.email_before {
-        // Written before domains had one form, maybe.
+        // It may have been stored before domains had one form.
         Some(before) if at < before.until => Some(comparable(&before.address).into_owned()),
         _ => mailbox.primary().map(ToOwned::to_owned),
     }
 }
 
-/// The address that a link for a new password goes to: the primary one, and while the account
-/// is secured the one that it was secured for.
+/// The address that a link for a new password goes to: the primary one, or, while the account is
+/// secured, the address that it was secured for.
 pub(crate) fn reset_address(user: &UserRow, mailbox: &Mailbox, now: Timestamp) -> Option<String> {
     if !is_secured(user) {
         return mailbox.primary().map(ToOwned::to_owned);
     }
-    // As of then: an intruder's address must not come to stand by waiting.
+    // As of that time: an intruder's address must not become trusted by waiting.
     standing_primary(user, mailbox, user.secured_at.unwrap_or(now))
 }
 
-/// Notes, in the unit that makes another address the primary one, which address stands in for it:
-/// the one that stood until then, if the one from before was verified. `mailbox` is as it was.
+/// Records, in the unit that makes another address the primary one, which address stands in for it:
+/// the one trusted until then, if the previous one was verified. `mailbox` is the state before.
 pub(crate) async fn note_promotion<T>(
     unit: &mut UnitOfWork,
     permit: &Permit<T>,
@@ -59,8 +59,8 @@ pub(crate) async fn note_promotion<T>(
     unit.set_email_before(user.id, before.as_ref()).await
 }
 
-/// Makes the address that a link was mailed to the primary one again, in the unit that takes
-/// the link. False if it is another account's by now.
+/// Makes the address that a link was mailed to the primary one again, in the unit that takes the
+/// link. False if another account has it by now.
 pub(crate) async fn put_back<T>(
     unit: &mut UnitOfWork,
     permit: &Permit<T>,
@@ -76,7 +76,7 @@ pub(crate) async fn put_back<T>(
         if unit.is_verified_email(address).await? {
             return Ok(false);
         }
-        // The link proves whose the address is; whoever only claimed it gives way.
+        // The link proves who owns the address; an unverified claim gives way.
         if let Some(claimant) = unit.release_unverified_email(address).await? {
             let removed = Detail::EmailRemoved {
                 address: address.to_owned(),
@@ -115,7 +115,7 @@ pub(crate) async fn put_back<T>(
     Ok(true)
 }
 
-/// An address as its owner knows it and others do not: the first letter, and the domain.
+/// An address that its owner recognises and others do not: the first letter, and the domain.
 pub(crate) fn masked(address: &str) -> String {
     let (local, domain) = address.rsplit_once('@').unwrap_or((address, ""));
     format!("{}…@{domain}", local.chars().next().unwrap_or_default())

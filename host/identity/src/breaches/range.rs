@@ -1,19 +1,19 @@
-//! What the range protocol carries: fingerprints of passwords, and answers with many of them.
+//! The data of the range protocol: fingerprints of passwords, and answers with many of them.
 
 use data_encoding::HEXUPPER;
 use sha1::{Digest, Sha1};
 use storage::Secret;
 use zeroize::Zeroizing;
 
-/// Hex characters that leave.
+/// Hex characters that are sent.
 const PREFIX: usize = 5;
-/// Hex characters that an answer's rows have.
+/// Hex characters in each row of an answer.
 const SUFFIX: usize = 35;
 
-/// The last 35 of a SHA-1's 40 hex characters, in bytes, with a zero before them.
+/// The last 35 of a SHA-1's 40 hex characters, in bytes, with a leading zero.
 type Suffix = [u8; 18];
 
-/// A password as the protocol knows it.
+/// The SHA-1 of a password, as the protocol uses it.
 pub(super) struct Fingerprint(Zeroizing<String>);
 
 impl Fingerprint {
@@ -23,7 +23,7 @@ impl Fingerprint {
         ))
     }
 
-    /// The part that may leave.
+    /// The part that may be sent.
     pub(super) fn prefix(&self) -> String {
         self.0[..PREFIX].to_owned()
     }
@@ -33,13 +33,13 @@ impl Fingerprint {
     }
 }
 
-/// One answer: the passwords of one prefix that were seen in a breach.
+/// One answer: the passwords with one prefix that were seen in a breach.
 #[derive(Debug)]
 pub(super) struct Range(Box<[Suffix]>);
 
 impl Range {
-    /// Reads `SUFFIX:COUNT` by lines. None unless every line is one: half an answer must not
-    /// look like a clean one. Rows that were seen 0 times are padding.
+    /// Parses lines of `SUFFIX:COUNT`. None unless every line is valid: half an answer must not
+    /// look like a clean one. Rows with a count of 0 are padding.
     pub(super) fn parse(body: &[u8]) -> Option<Self> {
         let mut suffixes = Vec::new();
         for line in body.split(|byte| *byte == b'\n') {
@@ -60,12 +60,12 @@ impl Range {
         Some(Self(suffixes.into_boxed_slice()))
     }
 
-    /// Whether a password of this prefix was seen.
+    /// Whether a password with this prefix was seen.
     pub(super) fn holds(&self, fingerprint: &Fingerprint) -> bool {
         self.0.binary_search(&fingerprint.suffix()).is_ok()
     }
 
-    /// Memory it takes.
+    /// The memory that it takes.
     pub(super) fn bytes(&self) -> usize {
         size_of::<Self>() + size_of_val(&*self.0)
     }
@@ -89,7 +89,7 @@ mod tests {
         Fingerprint::of(&Secret::new(password.to_owned()))
     }
 
-    /// The example of the protocol's own documentation.
+    /// The example in the protocol's own documentation.
     const PASSWORD: &str = "P@ssw0rd";
     const SHA1: &str = "21BD12DC183F740EE76F27B78EB39C8AD972A757";
 

@@ -1,4 +1,4 @@
-//! The mail about an unknown browser, once more: asked for by the browser that waits for it.
+//! Mails the link about an unknown browser again, on request of the browser that waits for it.
 
 use gate::{Attempt, Refusal, Target, TargetFacts};
 use model::limit::DEVICE_MAILS_PER_ACCOUNT;
@@ -13,15 +13,15 @@ use crate::opaque;
 use crate::refusals::Failure;
 use crate::request::{Concerning, RequestContext, Stop, UseCase};
 
-/// What came of asking for another mail.
+/// The result of asking for another mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MailAgain {
     Sent,
-    /// One was sent a moment ago, and none now.
+    /// One was sent a moment ago, so none is sent now.
     SentBefore,
-    /// The browser was confirmed by now.
+    /// The browser has been confirmed by now.
     Confirmed,
-    /// The browser does not wait for a mail: too long ago, another browser, or made up.
+    /// The browser does not wait for a mail: it is too late, another browser, or made up.
     NotWaiting,
 }
 
@@ -31,7 +31,7 @@ struct AskAgain {
     device: Device,
 }
 
-/// What the mail proves is what a link that verifies an address proves.
+/// The mail proves the same as a link that verifies an address.
 impl Target for AskAgain {
     fn facts(&self) -> TargetFacts<'_> {
         TargetFacts::of(Action::EmailVerify)
@@ -39,8 +39,8 @@ impl Target for AskAgain {
 }
 
 impl Devices<'_> {
-    /// Remembers that this browser may ask for the mail again: its user's password and a code
-    /// were right in it. What its page is to send. As many may wait as are mailed about in an hour.
+    /// Remembers that this browser may ask for the mail again: password and code were right in it.
+    /// Returns what its page sends. As many may wait as mails may be sent in an hour.
     pub(crate) async fn wait_for_confirmation(
         self,
         attempt: &Attempt,
@@ -63,8 +63,8 @@ impl Devices<'_> {
         Ok(secret)
     }
 
-    /// Mails the link about the browser again. `asked` is what the page sends, `cookie` what the
-    /// browser is known by; either alone is of no use.
+    /// Mails the link about the browser again. `asked` comes from the page, `cookie` identifies the
+    /// browser; either alone is useless.
     pub async fn mail_about_browser_again(
         self,
         context: RequestContext<'_>,
@@ -116,7 +116,7 @@ impl Devices<'_> {
         Ok(MailAgain::Sent)
     }
 
-    /// Whose browser waits under this secret, and which; none where none does.
+    /// The user and browser that wait under this secret; none if there are none.
     async fn waiting_browser(
         self,
         asked: &str,
@@ -125,7 +125,7 @@ impl Devices<'_> {
         let Some(hash) = opaque::hash(asked) else {
             return Ok(None);
         };
-        // A new password ends what waits: its row is gone with it.
+        // A new password ends the wait by deleting the row.
         let Some(user) = self
             .storage()
             .ceremony(&hash, CeremonyKind::DeviceMail, self.now())

@@ -16,13 +16,13 @@ use crate::{OwnSession, opaque, totp};
 /// How long a secret waits for its first code: time to install an app.
 const LIFETIME_MS: i64 = 15 * 60 * 1000;
 
-/// Show a person a fresh secret.
+/// Show a fresh secret to a person.
 #[derive(Clone, Debug)]
 pub struct ProposeTotp {
     pub session: OwnSession,
 }
 
-/// Enroll the app that took the secret up, proved by a code.
+/// Enroll the app that holds the secret, proven by a code.
 #[derive(Clone, Debug)]
 pub struct ConfirmTotp {
     pub session: OwnSession,
@@ -34,7 +34,7 @@ pub struct ConfirmTotp {
 /// A secret that is enrolled nowhere yet.
 #[derive(Clone, Debug)]
 pub struct ProposedTotp {
-    /// Comes back with the code.
+    /// Sent back with the code.
     pub ceremony: Secret<String>,
     /// Base32 without padding.
     pub secret: Secret<String>,
@@ -66,8 +66,8 @@ of_account! {
 }
 
 impl Factors<'_> {
-    /// A fresh secret that stays here until a code of it comes back: what a browser sends can
-    /// name a secret, and never choose one.
+    /// Creates a fresh secret that stays on the server until a code of it comes back: a browser can
+    /// refer to a secret, but never choose one.
     pub async fn propose_totp_for(
         self,
         permit: Permit<ProposeTotp>,
@@ -110,9 +110,9 @@ impl Factors<'_> {
         self.shown(&user.name, Secret::new(ceremony.to_owned()), &running.state)
     }
 
-    /// Enrolls the app. A wrong code leaves the secret for another try. The right one is used
-    /// up in the same write: it logs nobody in. The session gets another secret, and has proven
-    /// the second factor: whoever has the app could prove it with its next code.
+    /// Enrolls the app. After a wrong code, the secret can be tried again. The right code is used
+    /// up in the same write, so it cannot log anyone in. The session gets a new secret and a proven
+    /// second factor: the user could prove it with the app's next code anyway.
     pub async fn confirm_totp(
         self,
         permit: Permit<ConfirmTotp>,
@@ -165,10 +165,10 @@ impl Factors<'_> {
         Ok(started)
     }
 
-    /// Enrolls the app that has this secret, in the unit that says so, and tells its owner. The
-    /// one place that does, for pages and the command line. `step` is of the code that proved it,
-    /// which is used up. False where one is enrolled: another app over it would be a factor removed
-    /// unnoticed.
+    /// Enrolls the app that has this secret, in the unit that records it, and mails its owner.
+    /// Pages and the command line both use it. `step` is that of the proving code, which is used
+    /// up. False if an app is already enrolled: replacing it would be an unnoticed removal of a
+    /// factor.
     pub(crate) async fn enroll_app<T>(
         self,
         unit: &mut UnitOfWork,

@@ -1,10 +1,10 @@
-//! WebAuthn (Level 3) as this registry wants it, around webauthn-rs: what browsers are asked,
-//! and what of their answers counts. The only place that names that library.
+//! WebAuthn (Level 3) as this registry wants it, around webauthn-rs: what browsers are asked, and
+//! which answers are valid. The only place that names that library.
 //!
-//! A few things are edited in what it wants to ask, and none that it verifies in the answer is
-//! asked less for. Passkeys must be discoverable, or nobody could log in without a name. Security
-//! keys must not be protected by a PIN of their own (`credProtect`): that would make a key
-//! without one useless after it was enrolled, and the password is there for that.
+//! A few things are edited in the library's requests; nothing that it verifies in the answer is
+//! relaxed. Passkeys must be discoverable, or a login without a name would be impossible. Security
+//! keys must not be protected by a PIN of their own (`credProtect`): a key without a PIN would be
+//! useless after it was enrolled, and the password has that role.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -18,9 +18,9 @@ use webauthn_rs::prelude::{
     Url, WebauthnBuilder, WebauthnError,
 };
 
-/// Longest answer of a browser, in bytes.
+/// Maximum size of a browser's answer, in bytes.
 const MAX_ANSWER: usize = 64 * 1024;
-/// Longest stored public key, in bytes of JSON: all keys of a user fit one challenge.
+/// Maximum size of a stored public key, in bytes of JSON: all keys of a user fit one challenge.
 const MAX_CREDENTIAL: usize = 2800;
 
 const IS_ADDRESS: &str = "Security keys and passkeys are bound to a host name, and this registry's public address has an IP address or none; \
@@ -31,12 +31,12 @@ const IS_PLAIN: &str = "Security keys and passkeys need https, and this registry
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Rejected(pub(super) &'static str);
 
-/// This registry, as keys know it.
+/// This registry, from the view of keys.
 pub(crate) struct RelyingParty {
     webauthn: Result<Webauthn, &'static str>,
 }
 
-/// What waits for a new key.
+/// The state of an enrollment that waits for a new key.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Enrollment {
@@ -44,26 +44,26 @@ enum Enrollment {
     Passkey(PasskeyRegistration),
 }
 
-/// What a browser is asked, and what must be remembered until it answers.
+/// The request to a browser, and the state to keep until it answers.
 pub(super) struct Asked {
     /// The object *inside* `publicKey`.
     pub(super) options: Value,
     pub(super) state: String,
 }
 
-/// A key that a browser made.
+/// A key that a browser created.
 pub(super) struct MadeKey {
     pub(super) kind: KeyKind,
     pub(super) credential_id: Vec<u8>,
-    /// What is stored of it.
+    /// The part of it that is stored.
     pub(super) credential: String,
     pub(super) counter: i64,
 }
 
-/// What a browser answered when it was asked for a key.
+/// A browser's answer to the request for a key.
 pub(super) struct Answer(PublicKeyCredential);
 
-/// A key that proved itself.
+/// A verified answer of a key.
 pub(super) struct Proof {
     result: AuthenticationResult,
 }
@@ -86,7 +86,7 @@ impl RelyingParty {
             .map_err(|_| Rejected("keys-unavailable"))
     }
 
-    /// Asks for a new key, and for none of those that the user has.
+    /// Asks for a new key, and for none that the user already has.
     pub(super) fn ask_for_new_key(
         &self,
         kind: KeyKind,
@@ -129,7 +129,7 @@ impl RelyingParty {
         })
     }
 
-    /// The key that the browser made.
+    /// The key that the browser created.
     pub(super) fn new_key(&self, state: &str, answer: &str) -> Result<MadeKey, Rejected> {
         let webauthn = self.webauthn()?;
         let answer: RegisterPublicKeyCredential = read_answer(answer)?;
@@ -147,7 +147,7 @@ impl RelyingParty {
                 (KeyKind::Passkey, Credential::from(key))
             }
         };
-        // Nobody asked for certificates. They would tell which device it is, and fill the database.
+        // We request no attestation. It would reveal the device model and fill the database.
         credential.attestation = ParsedAttestation::default();
         let (credential_id, counter) = (credential.cred_id.to_vec(), i64::from(credential.counter));
         let credential = remembered(&credential)?;
@@ -162,7 +162,7 @@ impl RelyingParty {
         })
     }
 
-    /// Asks for a passkey of whoever it is, who must verify themself to it.
+    /// Asks for a passkey of any user, who must be verified by the device.
     pub(super) fn ask_for_passkey(&self) -> Result<Asked, Rejected> {
         let (challenge, state) = self
             .webauthn()?
@@ -204,14 +204,14 @@ impl RelyingParty {
             .iter()
             .filter(|key| key.kind == KeyKind::Passkey)
             .count();
-        // The hint would hide the passkeys behind what to do with a device to plug in.
+        // The hint would hide the passkeys behind instructions for a device to plug in.
         if passkeys > 0
             && let Some(options) = options.as_object_mut()
         {
             options.remove("hints");
         }
-        // Passkeys count only with their owner verified, which some devices skip where it is
-        // no more than preferred. A security key may have no way to do it.
+        // Passkeys are accepted only with user verification, which some devices skip if it is
+        // merely preferred. A security key may have no means of verification.
         if passkeys == keys.len() {
             options["userVerification"] = json!("required");
         }
@@ -234,8 +234,8 @@ impl RelyingParty {
 impl Answer {
     pub(super) fn read(text: &str) -> Result<Self, Rejected> {
         let answer: PublicKeyCredential = read_answer(text)?;
-        // The library looks at this in enrollments only. A frame of another site has no
-        // business here, whatever the person clicked in it.
+        // The library checks this for enrollments only. A frame in another site must not get an
+        // answer, whatever the person clicked in it.
         let client_data: Value = serde_json::from_slice(&answer.response.client_data_json)
             .map_err(|_| Rejected("key-answer-unreadable"))?;
         if client_data["crossOrigin"] == json!(true) {
@@ -248,15 +248,15 @@ impl Answer {
         self.0.get_credential_id()
     }
 
-    /// Whose key the authenticator says it is; security keys do not say it.
+    /// The user handle from the authenticator; security keys do not send one.
     pub(super) fn user_handle(&self) -> Option<&[u8]> {
         self.0.get_user_unique_id()
     }
 }
 
 impl Proof {
-    /// The key's counter and what is to be stored of it now. A counter that does not rise tells
-    /// of a second key with the same secret (WebAuthn, 7.2 step 22): neither is believed.
+    /// The key's new counter and what to store for it. A counter that does not increase indicates a
+    /// second key with the same secret (WebAuthn, 7.2 step 22): both are refused.
     pub(super) fn renew(&self, stored: &KeyRow) -> Result<(i64, String), Rejected> {
         let counter = i64::from(self.result.counter());
         if (counter > 0 || stored.counter > 0) && counter <= stored.counter {
@@ -273,7 +273,7 @@ impl Proof {
 fn relying_party(public_url: &str) -> Result<Webauthn, &'static str> {
     let url = Url::parse(public_url).map_err(|_| IS_ADDRESS)?;
     let host = url.domain().ok_or(IS_ADDRESS)?;
-    // What browsers take for trustworthy (Secure Contexts, 3.1).
+    // Origins that browsers consider trustworthy (Secure Contexts, 3.1).
     let is_this_machine = host == "localhost" || host.ends_with(".localhost");
     if url.scheme() != "https" && !(url.scheme() == "http" && is_this_machine) {
         return Err(IS_PLAIN);
@@ -310,7 +310,7 @@ fn remembered<T: Serialize>(state: &T) -> Result<String, Rejected> {
 
 fn recalled<T: for<'de> Deserialize<'de>>(state: &str) -> Result<T, Rejected> {
     serde_json::from_str(state).map_err(|error| {
-        // Written by another version of this program, minutes ago.
+        // Another version of this program stored it, minutes ago.
         tracing::warn!(%error, "what a browser was asked cannot be read any more");
         Rejected("key-challenge-unreadable")
     })

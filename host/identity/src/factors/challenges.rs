@@ -1,4 +1,4 @@
-//! Browsers are asked for a key, and what they answer is verified.
+//! Asks browsers for a key and verifies their answers.
 
 use gate::{Permit, Refusal, Target, TargetFacts};
 use model::{Action, Caller, CeremonyKind, CredentialKind, Factor, SessionId, Timestamp, UserId};
@@ -16,40 +16,40 @@ use crate::{OwnSession, opaque};
 
 /// How long a challenge waits for its answer.
 const LIFETIME_MS: i64 = 5 * 60 * 1000;
-/// How often an answer is compared with a counter that others move.
+/// How often an answer is compared with a counter that other requests may change.
 const COUNTER_READS: usize = 4;
 
-/// What a browser answers.
+/// A browser's answer.
 #[derive(Clone, Debug)]
 pub struct KeyAnswer {
-    /// The [`KeyChallenge::ceremony`] it answers.
+    /// The [`KeyChallenge::ceremony`] that it answers.
     pub ceremony: String,
     /// JSON of the `PublicKeyCredential`, at most 64 KiB.
     pub response: String,
 }
 
-/// What a browser is asked.
+/// A request to a browser.
 #[derive(Clone, Debug)]
 pub struct KeyChallenge {
-    /// Comes back with the answer.
+    /// Sent back with the answer.
     pub ceremony: Secret<String>,
     /// For `PublicKeyCredential.parseCreationOptionsFromJSON` or `parseRequestOptionsFromJSON`.
     pub options: serde_json::Value,
 }
 
-/// Where a second factor was asked for.
+/// Where a second factor was requested.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum KeyBinding<'a> {
     /// In a login that waits for its second factor, by the secret in its cookie.
     Pending(&'a str),
-    /// In a session that asked for a fresh proof.
+    /// In a session that requested a fresh proof.
     Session(SessionId),
 }
 
 /// Why a key's answer proves nothing.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum KeyProblem {
-    /// `why` is for the audit log alone; `user` is whose key it would have been.
+    /// `why` is for the audit log alone; `user` is the owner of the key.
     #[error("wrong: {why}")]
     Wrong {
         why: &'static str,
@@ -59,7 +59,7 @@ pub(crate) enum KeyProblem {
     Storage(#[from] StorageError),
 }
 
-/// Ask a browser for a passkey, whosever it is.
+/// Ask a browser for a passkey of any user.
 struct AskForPasskey;
 
 impl Target for AskForPasskey {
@@ -84,7 +84,7 @@ impl Target for AskForKey<'_> {
 }
 
 impl Factors<'_> {
-    /// Asks for a passkey, whosever it is.
+    /// Asks for a passkey of any user.
     pub async fn challenge_for_passkey(
         self,
         context: RequestContext<'_>,
@@ -182,7 +182,7 @@ impl Factors<'_> {
         self.ask_for_key(permit).await
     }
 
-    /// Whether a challenge for a passkey waits for this answer. Uses nothing up.
+    /// Whether a passkey challenge waits for this answer. Uses nothing up.
     pub(crate) async fn is_asked_for_passkey(self, ceremony: &str) -> Result<bool, StorageError> {
         let Some(secret) = opaque::hash(ceremony) else {
             return Ok(false);
@@ -194,8 +194,8 @@ impl Factors<'_> {
             .is_some())
     }
 
-    /// Whose passkey it is. Takes the challenge first, so that it is answered once. Does not
-    /// count attempts: the login does.
+    /// The owner of a passkey. Takes the challenge first, so that it is answered only once. Does
+    /// not count attempts: the login does.
     pub(crate) async fn verify_passkey(
         self,
         answer: &KeyAnswer,
@@ -219,11 +219,11 @@ impl Factors<'_> {
         if user.disabled_at.is_some() {
             return Err(wrong("disabled-user", whose));
         }
-        // A security key was enrolled to stand beside a password, never alone.
+        // A security key was enrolled for use with a password, never alone.
         if key.kind != KeyKind::Passkey {
             return Err(wrong("key-is-no-passkey", whose));
         }
-        // Who it is comes from the key alone here, so it must say so (WebAuthn, 7.2 step 6).
+        // Only the key identifies the user here, so it must name them (WebAuthn, 7.2 step 6).
         if read.user_handle() != Some(user.id.0.as_bytes()) {
             return Err(wrong("key-of-another-user", whose));
         }
@@ -237,8 +237,8 @@ impl Factors<'_> {
         Ok(user)
     }
 
-    /// Whether it is a key of this user, asked for here. Takes the challenge first, so that it
-    /// is answered once. Does not count attempts: the login does.
+    /// Whether the answer comes from a key of this user and was requested here. Takes the challenge
+    /// first, so that it is answered only once. Does not count attempts: the login does.
     pub(crate) async fn verify_key(
         self,
         user: UserId,
@@ -288,7 +288,7 @@ impl Factors<'_> {
         self.use_key(key, &proof, now).await
     }
 
-    /// Moves the key's counter, which everybody else who uses this very key moves as well.
+    /// Updates the key's counter, which any other request with the same key updates as well.
     async fn use_key(
         self,
         mut key: KeyRow,
@@ -341,9 +341,9 @@ impl Factors<'_> {
             .await?)
     }
 
-    /// Each question is a row, so it is counted, and before it is decided, since each decision is
-    /// a row too. A browser that has a session or a login that waits is counted apart: strangers
-    /// at the same address keep nobody from their keys.
+    /// Each challenge is a row, so it is counted, and before the decision, since each decision is a
+    /// row too. A browser that has a session or a waiting login has a separate counter: strangers
+    /// at the same address cannot keep a user from their keys.
     async fn count_challenge(self, case: &UseCase<'_>, counter: Counter) -> Result<(), Stop> {
         case.take(&[counter]).await.map(drop)
     }
@@ -377,7 +377,7 @@ impl Factors<'_> {
         })
     }
 
-    /// Takes a challenge, once and for all. None if there is none of this purpose in time.
+    /// Takes a challenge, which works once. None if there is no live one for this purpose.
     pub(super) async fn take_challenge(
         self,
         purpose: CeremonyKind,
@@ -395,12 +395,12 @@ fn wrong(why: &'static str, user: Option<UserId>) -> KeyProblem {
     KeyProblem::Wrong { why, user }
 }
 
-/// Which login a challenge belongs to: the hash under which that waits.
+/// The login that a challenge belongs to: the hash under which the login waits.
 fn bound_to(pending: &str) -> Option<String> {
     opaque::hash(pending).map(|secret| data_encoding::HEXLOWER.encode(&secret))
 }
 
-/// The login, empty within a session, and the rest.
+/// Splits off the login, which is empty within a session.
 fn split(state: &str) -> (&str, &str) {
     state.split_once('\n').unwrap_or_default()
 }

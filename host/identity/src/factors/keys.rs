@@ -17,9 +17,9 @@ use crate::{Account, OwnSession};
 
 pub use storage::keys::KeyKind;
 
-/// Longest name of a key, in characters.
+/// Maximum length of a key's name, in characters.
 pub const MAX_NAME: usize = 64;
-/// Most keys of one user.
+/// Maximum number of keys of one user.
 pub const MAX_KEYS: usize = model::limit::SECURITY_KEYS.length();
 
 /// Ask the browser of a session for a new key.
@@ -29,20 +29,20 @@ pub struct ProposeKey {
     pub kind: KeyKind,
 }
 
-/// Enroll the key that the browser made.
+/// Enroll the key that the browser created.
 #[derive(Clone, Debug)]
 pub struct EnrollKey {
     pub session: OwnSession,
-    /// What its owner calls it; 1 to 64 characters.
+    /// The name that its owner gives it; 1 to 64 characters.
     pub name: String,
     pub answer: KeyAnswer,
 }
 
-/// Call a key something else.
+/// Rename a key.
 #[derive(Clone, Debug)]
 pub struct RenameKey {
     pub account: Account,
-    /// None for a text that names no key.
+    /// None for a text that identifies no key.
     pub key: Option<KeyId>,
     pub name: String,
 }
@@ -98,13 +98,13 @@ of_account! {
 }
 
 impl Factors<'_> {
-    /// Why keys cannot be used at this registry's address, for people; none if they can.
+    /// Why keys cannot be used at this registry's address, in words for people; none if they can.
     pub fn webauthn_unavailable(self) -> Option<&'static str> {
         self.identity.inner.relying_party.unavailable()
     }
 
-    /// What the browser is asked so that it makes a key. Answered by [`Self::enroll_key`],
-    /// within five minutes and from the same session.
+    /// The request that makes a browser create a key. [`Self::enroll_key`] takes the answer, within
+    /// five minutes and from the same session.
     pub async fn propose_key(
         self,
         permit: Permit<ProposeKey>,
@@ -135,9 +135,9 @@ impl Factors<'_> {
             .await?)
     }
 
-    /// Enrolls the key that the browser made. The challenge is used up by that, whatever comes
-    /// of it; a bad name is told before. The session gets another secret, and has proven the
-    /// second factor: whoever has the key could prove it at once.
+    /// Enrolls the key that the browser created. That uses up the challenge, whatever the result; a
+    /// bad name is reported before. The session gets a new secret and a proven second factor: the
+    /// user could prove it with the key at once anyway.
     pub async fn enroll_key(
         self,
         permit: Permit<EnrollKey>,
@@ -199,7 +199,7 @@ impl Factors<'_> {
             counter: made.counter,
             added_at: at,
         };
-        // Held, so that keys enrolled at the same time are counted one after the other.
+        // Held, so that keys enrolled at the same time are counted one after another.
         unit.hold_user(user.id)
             .await?
             .ok_or(FactorError::UnknownUser)?;
@@ -233,7 +233,7 @@ impl Factors<'_> {
         Ok((id, started))
     }
 
-    /// Calls a key something else.
+    /// Renames a key.
     pub async fn rename_key(self, permit: Permit<RenameKey>) -> Result<(), FactorError> {
         let RenameKey { account, key, name } = permit.target();
         let user = account.id();
@@ -271,7 +271,7 @@ impl From<StorageError> for FactorError {
     }
 }
 
-/// The name without white space around it.
+/// The name without surrounding white space.
 fn check_name(name: &str) -> Result<&str, FactorError> {
     let name = name.trim();
     let is_name =

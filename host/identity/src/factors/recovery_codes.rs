@@ -1,5 +1,5 @@
-//! Recovery codes: eight, shown once, each good once. For whoever has lost every other
-//! factor, and proof that they were kept comes before any other factor is enrolled.
+//! Recovery codes: eight, shown once, each valid once. For a user who has lost every other factor.
+//! The user confirms that they kept them before enrolling any other factor.
 
 use gate::{Attempt, Permit, Target, TargetFacts};
 use model::audit::{Actor, AuditEvent, Detail};
@@ -16,19 +16,19 @@ use crate::Account;
 use crate::accounts::notices::{self, Mailbox};
 use crate::own::of_account;
 
-/// How many there are.
+/// The number of codes.
 pub const CODES: usize = 8;
-/// Characters of a code, hyphens left out: 80 bits, which nobody guesses, so that a plain hash
-/// keeps them.
+/// Characters of a code without hyphens: 80 bits, which cannot be guessed, so a plain hash protects
+/// them.
 const CHARACTERS: usize = 16;
-/// Longest text that is looked at as a code: hyphens and the spaces people type.
+/// Maximum length of a text that is checked as a code: hyphens and the spaces people type.
 const MAX_TEXT: usize = 64;
-/// With so few left, the person is told to make new ones.
+/// When so few are left, the user is asked to create new ones.
 const FEW: u32 = 2;
-/// Crockford's, without the letters that look like digits.
+/// Crockford's base32, without the letters that look like digits.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
-/// Generate recovery codes; those before count no more.
+/// Generate recovery codes; the previous ones become invalid.
 #[derive(Clone, Debug)]
 pub struct GenerateRecoveryCodes {
     pub account: Account,
@@ -59,7 +59,7 @@ of_account! {
 }
 
 impl Factors<'_> {
-    /// Eight fresh codes, to be shown once. They are to be confirmed anew.
+    /// Eight fresh codes, to be shown once. They must be confirmed again.
     pub async fn generate_recovery_codes(
         self,
         permit: Permit<GenerateRecoveryCodes>,
@@ -96,7 +96,7 @@ impl Factors<'_> {
         Ok(codes)
     }
 
-    /// Uses up a code; from now on second factors can be enrolled.
+    /// Uses up a code; after that, second factors can be enrolled.
     pub async fn confirm_recovery_codes(
         self,
         permit: Permit<ConfirmRecoveryCodes>,
@@ -128,7 +128,7 @@ impl Factors<'_> {
         Ok(())
     }
 
-    /// False for a code that is none of the user's, or was used.
+    /// False for a code that is not the user's or was used before.
     async fn spend_to_confirm(
         self,
         permit: &Permit<ConfirmRecoveryCodes>,
@@ -157,8 +157,7 @@ impl Factors<'_> {
         Ok(true)
     }
 
-    /// Whether it is one of the user's codes and was not used. Uses nothing up, and so proves
-    /// nothing.
+    /// Whether it is one of the user's unused codes. Uses nothing up, and so proves nothing.
     pub(crate) async fn has_recovery_code(
         self,
         user: UserId,
@@ -170,9 +169,9 @@ impl Factors<'_> {
         }
     }
 
-    /// Uses up a code in place of a second factor, in the unit of what it is for, with its event
-    /// and its mails: it is spent if that is done, and only then. False for one that was used
-    /// meanwhile; the unit must not be committed then. Does not count attempts: the login does.
+    /// Uses up a code in place of a second factor, in the unit of the action, with its event and
+    /// its mails: it is spent only if the action is done. False for a code that was used meanwhile;
+    /// the unit must not be committed then. Does not count attempts: the login does.
     pub(crate) async fn spend_recovery_code(
         self,
         unit: &mut UnitOfWork,
@@ -207,7 +206,7 @@ impl Factors<'_> {
     }
 }
 
-/// Mails the owner that a code was used, and that few are left, if so.
+/// Mails the owner that a code was used, and whether few are left.
 async fn tell_used(
     unit: &mut UnitOfWork,
     mailbox: &Mailbox,
@@ -256,8 +255,8 @@ fn generate() -> Secret<String> {
     Secret::new(code)
 }
 
-/// What is stored of a code; none for a text that is no code. The user is part of it, so that
-/// nobody finds out from the table that two users have the same code.
+/// The stored form of a code; none for a text that is no code. It includes the user, so the table
+/// does not reveal that two users have the same code.
 fn stored(user: UserId, text: &str) -> Option<[u8; 32]> {
     let code = Zeroizing::new(plain(text)?);
     Some(
@@ -269,7 +268,7 @@ fn stored(user: UserId, text: &str) -> Option<[u8; 32]> {
     )
 }
 
-/// As it was generated, whatever of `-`, spaces, capitals and look-alikes was typed.
+/// The code as it was generated, however `-`, spaces, capitals and look-alikes were typed.
 fn plain(text: &str) -> Option<String> {
     if text.len() > MAX_TEXT {
         return None;

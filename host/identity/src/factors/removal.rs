@@ -19,21 +19,21 @@ use crate::own::of_account;
 use crate::request::RequestContext;
 use crate::sessions::StartedSession;
 
-/// Which factor of a user.
+/// A factor of a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FactorName {
     Totp,
     Key(KeyId),
 }
 
-/// Remove a second factor. Made by [`Factors::to_remove`], which asks what demands it.
+/// Remove a second factor. Built by [`Factors::to_remove`], which finds out what demands it.
 #[derive(Clone, Debug)]
 pub struct RemoveFactor {
     pub(crate) account: Account,
     which: FactorName,
-    /// What its owner calls it.
+    /// The name its owner gave it.
     name: String,
-    /// What it is, for people.
+    /// Its kind, in words for people.
     word: &'static str,
     is_last: bool,
     demands: Vec<Demand>,
@@ -48,24 +48,24 @@ impl RemoveFactor {
         self.which
     }
 
-    /// What its owner calls it.
+    /// The name its owner gave it.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Whether no other factor was left without it when it was looked up.
+    /// Whether it was the user's only factor when it was looked up.
     pub fn is_last(&self) -> bool {
         self.is_last
     }
 
-    /// What demands a second factor of this user, for the page. While it is not empty the last
-    /// factor stays.
+    /// What demands a second factor of this user, for the page. If not empty, the last factor
+    /// cannot be removed.
     pub fn demands(&self) -> &[Demand] {
         &self.demands
     }
 }
 
-/// Name the key that is to be removed: what is decided before one's keys are looked through.
+/// Name the key to remove: decided before the user's keys are searched.
 #[derive(Clone, Copy, Debug)]
 pub struct OpenRemoval {
     pub account: Account,
@@ -96,8 +96,8 @@ of_account! {
 }
 
 impl Factors<'_> {
-    /// Looks a factor of the caller up and asks what would be lost without it, of the set that
-    /// decides this request.
+    /// Looks up a factor of the caller and determines what would be lost without it, using the
+    /// policy set that decides this request.
     pub async fn to_remove(
         self,
         context: RequestContext<'_>,
@@ -134,8 +134,8 @@ impl Factors<'_> {
         })
     }
 
-    /// Looks a key up that an operator removes, because it was lost or stolen. What demands a
-    /// second factor stops nobody here: it is what the owner is asked for at the next login.
+    /// Looks up a key that an operator removes because it was lost or stolen. Demands for a second
+    /// factor do not prevent this: the owner has to meet them at the next login.
     pub async fn key_to_remove(
         self,
         account: Account,
@@ -162,7 +162,7 @@ impl Factors<'_> {
         })
     }
 
-    /// What demands a second factor of the caller: for the page that lists the factors.
+    /// What demands a second factor of the caller, for the page that lists the factors.
     pub async fn demands_of(
         self,
         context: RequestContext<'_>,
@@ -194,7 +194,7 @@ impl Factors<'_> {
         Ok(gate.demands_second_factor(attempt, caller, &facts).await)
     }
 
-    /// Removes a factor. While one is demanded, the write itself leaves one: of two that are
+    /// Removes a factor. While a second factor is demanded, the write itself keeps one: if two are
     /// removed at once, one stays.
     pub async fn remove(
         self,

@@ -1,5 +1,5 @@
-//! Whole ceremonies, with a software passkey in the place of browser and authenticator, a real
-//! gate and a real database.
+//! Whole ceremonies, with a software passkey in place of browser and authenticator, a real gate and
+//! a real database.
 //!
 //! Needs the policy modules: `cargo xtask build-plugins`.
 
@@ -47,7 +47,7 @@ struct Fixture {
     _folder: tempfile::TempDir,
 }
 
-/// Somebody who is logged in and proved a second factor just now.
+/// Somebody who is logged in and has just proven a second factor.
 #[derive(Clone, Copy)]
 struct Person {
     user: UserId,
@@ -60,7 +60,7 @@ impl Fixture {
     }
 
     async fn at(public_url: &str, limits: Limits) -> Self {
-        // Who may do it is not what is tested here, and fewer policies are compiled sooner.
+        // Permissions are not tested here, and fewer policies compile faster.
         Self::with(public_url, limits, |package| {
             package.spec.bindings.truncate(1);
             package.modules.truncate(1);
@@ -262,7 +262,7 @@ impl Fixture {
             .map(|(key, _)| key)
     }
 
-    /// A whole enrollment.
+    /// A complete enrollment.
     async fn enroll(&self, person: Person, kind: KeyKind, name: &str) -> SoftwareKey {
         let mut key = SoftwareKey::at(ORIGIN);
         self.enroll_with(person, kind, name, &mut key)
@@ -288,7 +288,7 @@ impl Fixture {
         .await
     }
 
-    /// A login that waits for its second factor, as the password step leaves it.
+    /// A login that waits for its second factor, in the state after the password step.
     async fn pending(&self, person: Person) -> Secret<String> {
         let (pending, secret) = opaque::generate();
         let now = self.clock.now();
@@ -354,7 +354,7 @@ impl Fixture {
             .collect()
     }
 
-    /// The mails that wait to be sent, oldest first: what they are, and to whom.
+    /// The kinds and recipients of the mails that wait to be sent, oldest first.
     async fn mails(&self) -> Vec<(MailKind, String)> {
         let now = self.clock.now();
         let mails = self

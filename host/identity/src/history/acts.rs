@@ -1,4 +1,4 @@
-//! Which events tell of one act: a person reads of it once.
+//! Groups events into acts, so that a person sees each act once.
 
 use std::collections::HashMap;
 
@@ -7,10 +7,10 @@ use model::audit::{AuditEvent, Detail, EventKind};
 use model::{Action, CredentialKind, DecisionId};
 use storage::audit::AuditRow;
 
-/// How far apart, in sequence numbers, two events of one act stand at most. Between them are
-/// those of others: an upload is long, and the token is looked at before it.
+/// How far apart two events of one act can be, in sequence numbers. Events of others come between
+/// them: an upload takes long, and its token is checked before it.
 pub(super) const REACH: i64 = 256;
-/// How long two steps of a login belong together, and what is repeated.
+/// How long the steps of a login, or repetitions of an event, belong together.
 const SOON_MS: i64 = 15 * 60 * 1000;
 
 /// Events of one act, the newest first. Never empty.
@@ -19,7 +19,7 @@ pub(super) struct Act {
 }
 
 impl Act {
-    /// Where it stands in the history: at its newest event.
+    /// Its position in the history: that of its newest event.
     pub(super) fn sequence(&self) -> i64 {
         self.rows[0].sequence
     }
@@ -31,8 +31,8 @@ impl Act {
     }
 }
 
-/// Sorts events, the newest first, into acts, the newest first. An event is of the act of
-/// the next newer one that it belongs with, so it matters not where the reading begins.
+/// Groups events into acts, both with the newest first. An event joins the act of the next newer
+/// event that it belongs with, so it does not matter where the reading starts.
 pub(super) fn acts(rows: Vec<AuditRow>) -> Vec<Act> {
     let mut acts: Vec<Act> = Vec::new();
     let mut by_decision: HashMap<DecisionId, usize> = HashMap::new();
@@ -49,7 +49,7 @@ pub(super) fn acts(rows: Vec<AuditRow>) -> Vec<Act> {
             });
             second.map(|place| second_steps.swap_remove(place))
         } else if is_use_for_upload(event) {
-            // What decided about the file is not always what the token was looked at for.
+            // The decision about the file is not always the one that the token was checked for.
             let upload = uploads.iter().rposition(|&index| {
                 let upload = &acts[index].rows[0].event;
                 upload.actor.token() == event.actor.token() && is_soon_after(upload, event)
@@ -101,7 +101,7 @@ pub(super) fn acts(rows: Vec<AuditRow>) -> Vec<Act> {
     acts
 }
 
-/// A right password of somebody who is asked for a second factor then.
+/// A right password of a user who is then asked for a second factor.
 fn is_first_step(event: &AuditEvent) -> bool {
     matches!(
         event.detail,
@@ -112,7 +112,7 @@ fn is_first_step(event: &AuditEvent) -> bool {
     )
 }
 
-/// A token that was accepted for an upload, whatever came of it.
+/// A token that was accepted for an upload, whatever the result.
 fn is_use_for_upload(event: &AuditEvent) -> bool {
     match &event.detail {
         Detail::AuthenticationSucceeded { action, .. } => {
@@ -122,8 +122,8 @@ fn is_use_for_upload(event: &AuditEvent) -> bool {
     }
 }
 
-/// What is done again without anybody's meaning it: a program goes on sending a password that
-/// no policy could permit; a page and then its form ask for the same proof.
+/// Events that repeat without intent: a program keeps sending a password that no policy could
+/// permit; a page and then its form ask for the same proof.
 fn is_repeatable(event: &AuditEvent) -> bool {
     match &event.detail {
         Detail::AuthenticationFailed { reason, .. } => reason == "password-not-accepted",
@@ -168,7 +168,7 @@ fn is_same_place(one: &AuditEvent, other: &AuditEvent) -> bool {
     one.actor.place().is_some() && one.actor.place() == other.actor.place()
 }
 
-/// Whether it says no more than what another event of the same act says better.
+/// Whether another event of the same act already says the same, and better.
 pub(super) fn is_told_by_others(event: &AuditEvent) -> bool {
     matches!(
         event.kind(),

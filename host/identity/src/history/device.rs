@@ -1,10 +1,10 @@
 //! Browsers and programs in words.
 
-/// What is said of a header that says nothing we know.
+/// Shown for a header without anything that we know.
 const UNKNOWN_PROGRAM: &str = "an unknown program";
 
-/// Browsers by the mark in their `User-Agent`, in the order in which they must be looked for:
-/// each of them also claims to be some of those that follow.
+/// Browsers by their mark in `User-Agent`, in the order of the search: each of them also claims to
+/// be some of the following ones.
 const BROWSERS: [(&str, &str); 11] = [
     ("Edg/", "Edge"),
     ("EdgA/", "Edge"),
@@ -19,7 +19,7 @@ const BROWSERS: [(&str, &str); 11] = [
     ("Safari/", "Safari"),
 ];
 
-/// Systems, likewise.
+/// Systems, in the same way.
 const SYSTEMS: [(&str, &str); 8] = [
     ("iPhone", "iPhone"),
     ("iPad", "iPad"),
@@ -31,7 +31,7 @@ const SYSTEMS: [(&str, &str); 8] = [
     ("Linux", "Linux"),
 ];
 
-/// Programs that talk to registries, as they call themselves, and as people do.
+/// Programs that talk to registries: the name in the header, and the name for people.
 const PROGRAMS: [(&str, &str); 15] = [
     ("twine", "twine"),
     ("uv", "uv"),
@@ -50,14 +50,14 @@ const PROGRAMS: [(&str, &str); 15] = [
     ("portcullis", "Portcullis"),
 ];
 
-/// Longest version that is told, in characters.
+/// Maximum length of a version that is shown, in characters.
 const MAX_VERSION: usize = 20;
-/// Most numbers of it.
+/// Maximum count of its numbers.
 const MAX_NUMBERS: usize = 3;
 
-/// The browser or program that a `User-Agent` header names, for people: "Firefox on Linux",
-/// "twine 7.0.0", "an unknown program". Only words of ours and digits: whoever writes the
-/// header does not write to the owner of an account.
+/// The browser or program in a `User-Agent` header, for people: "Firefox on Linux", "twine 7.0.0",
+/// "an unknown program". Contains only our own words and digits: the author of a header must not be
+/// able to write to the owner of an account.
 pub fn device_in_words(user_agent: &str) -> String {
     if let Some(claims) = user_agent.strip_prefix("Mozilla/") {
         let find = |known: &[(&str, &'static str)]| {

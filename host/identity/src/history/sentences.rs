@@ -11,14 +11,14 @@ use model::{
     Action, CredentialKind, DeviceKind, Factor, KeyKind, MailKind, ProjectId, TokenId, UserId,
 };
 
-/// What the things in events are called.
+/// The names of things in events.
 pub(super) struct Names {
-    /// Descriptions of the reader's own tokens, revoked ones too.
+    /// Descriptions of the reader's own tokens, including revoked ones.
     pub(super) tokens: HashMap<TokenId, String>,
     pub(super) projects: HashMap<ProjectId, String>,
 }
 
-/// What is told of an event.
+/// The text for an event.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Told {
     pub(super) sentence: String,
@@ -44,8 +44,8 @@ pub(super) fn token_of(event: &AuditEvent) -> Option<TokenId> {
     event.actor.token().or_else(|| event.detail.token())
 }
 
-/// What the reader is told of an event that is about them, or that they caused; none for
-/// what concerns operators alone.
+/// The text for an event that is about the reader, or that they caused; none if it concerns
+/// operators alone.
 pub(super) fn told(reader: UserId, event: &AuditEvent, names: &Names) -> Option<Told> {
     if event.user.is_some_and(|user| user != reader) {
         return told_of_another(event, names);
@@ -53,7 +53,7 @@ pub(super) fn told(reader: UserId, event: &AuditEvent, names: &Names) -> Option<
     told_of_reader(event, names)
 }
 
-/// What is said of who did it, where that was somebody else; to stand behind the sentences.
+/// Who did it, if somebody else did, as a suffix of the sentence.
 pub(super) fn by_whom(reader: UserId, event: &AuditEvent) -> Cow<'static, str> {
     match &event.actor {
         _ if event.user.is_some_and(|user| user != reader) => "".into(),
@@ -64,13 +64,13 @@ pub(super) fn by_whom(reader: UserId, event: &AuditEvent) -> Cow<'static, str> {
             provider, subject, ..
         } => format!(" A trusted publisher did this: {subject} of {provider}.").into(),
         Actor::CommandLine { .. } => " An operator of the registry did this.".into(),
-        // The reader, or what the sentence says already.
+        // The reader did it, or the sentence already says who did.
         Actor::Caller { .. } | Actor::System => "".into(),
     }
 }
 
-/// The one sentence for a right password that is known from a breach: of what the registry
-/// noted, did and answered then.
+/// The one sentence for a right password that is known from a breach: what the registry noted, did
+/// and answered.
 pub(super) fn breached(events: &[&AuditEvent]) -> Option<String> {
     let is_there = |kind| events.iter().any(|event| event.kind() == kind);
     let refused = events.iter().find_map(|event| match &event.detail {
@@ -96,7 +96,7 @@ pub(super) fn breached(events: &[&AuditEvent]) -> Option<String> {
     ))
 }
 
-/// Every kind is named, so that a new one is thought of here.
+/// Every kind is listed, so that a new one cannot be forgotten here.
 fn told_of_reader(event: &AuditEvent, names: &Names) -> Option<Told> {
     use Detail::*;
     let project = || {
@@ -296,8 +296,8 @@ fn told_of_reader(event: &AuditEvent, names: &Names) -> Option<Told> {
                         because(message)
                     ),
                 }),
-                // A token where policies do not want it is what its owner must hear of: it may
-                // be in other hands.
+                // Its owner must learn of a token that is used where policies do not permit tokens:
+                // it may be in other hands.
                 Some(CredentialKind::ApiToken) => alarming(format!(
                     "{} was used for {doing}, which was refused{}",
                     token(event, names),
@@ -372,7 +372,7 @@ fn told_of_reader(event: &AuditEvent, names: &Names) -> Option<Told> {
     }
 }
 
-/// What the reader did to somebody else.
+/// What the reader did to another user.
 fn told_of_another(event: &AuditEvent, names: &Names) -> Option<Told> {
     let project = || {
         event
@@ -399,7 +399,7 @@ fn told_of_another(event: &AuditEvent, names: &Names) -> Option<Told> {
     }
 }
 
-/// Behind a noun; nothing where there is no name.
+/// Follows a noun; empty if there is no name.
 fn quoted(name: &str) -> String {
     match name {
         "" => String::new(),
@@ -457,7 +457,7 @@ fn token_failed(token: &str, reason: &str, doing: &str) -> Option<Told> {
 fn failed(reason: &str, factor: Option<Factor>, action: Option<Action>) -> Option<Told> {
     let doing = doing(action);
     match reason {
-        // Pages that were left open, not attempts of anybody.
+        // Pages that were left open, not attempts.
         "login-finished-before" | "account-changed" | "no-pending-login" => {
             calm("A login was begun and not finished in time.")
         }
@@ -468,7 +468,7 @@ fn failed(reason: &str, factor: Option<Factor>, action: Option<Action>) -> Optio
         "too-many-attempts" | "too-many-codes" => alarming(format!(
             "There were too many failed attempts at {doing}; the next one has to wait."
         )),
-        // Programs repeat themselves: what reads the index so is a machine's settings, not an attack.
+        // Programs repeat themselves: such reads come from a machine's settings, not an attack.
         "password-not-accepted" => {
             let uploads = action == Some(Action::FileUpload);
             let to_do = if uploads {
@@ -549,7 +549,7 @@ fn failed(reason: &str, factor: Option<Factor>, action: Option<Action>) -> Optio
     }
 }
 
-/// What came with a read that anybody may make, and made no difference to it.
+/// A credential that came with a read open to everyone, and made no difference to it.
 fn set_aside(
     method: Option<CredentialKind>,
     reason: &str,
@@ -558,7 +558,7 @@ fn set_aside(
 ) -> Option<Told> {
     match method {
         Some(CredentialKind::ApiToken) => match reason {
-            // Who else has it, may try it elsewhere.
+            // Anyone else who has it may try it elsewhere.
             "revoked-token" => alarming(format!(
                 "{}, which was revoked, was sent for {doing}, which needs no token.",
                 token()
@@ -583,7 +583,7 @@ fn set_aside(
     }
 }
 
-/// In the words that the one who was refused read, too; none in old events.
+/// In the words that the refused caller read, too; none in old events.
 fn because(message: &str) -> String {
     match message {
         "" => ".".to_owned(),
@@ -591,7 +591,7 @@ fn because(message: &str) -> String {
     }
 }
 
-/// What has to be done first, where something can be.
+/// What must be done first, if anything can be.
 fn demand(requires: &[Word<Demand>], code: &str) -> Option<&'static str> {
     let demands = |demand: Demand| requires.iter().any(|word| *word == demand);
     if demands(Demand::EnrolledSecondFactor) {
@@ -637,7 +637,7 @@ fn key_in_words(kind: Option<KeyKind>) -> &'static str {
     }
 }
 
-/// What was attempted, as a noun.
+/// The attempted action, as a noun.
 fn doing(action: Option<Action>) -> &'static str {
     action.map_or("an action", Action::doing)
 }

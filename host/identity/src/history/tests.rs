@@ -25,8 +25,8 @@ fn row(kind: EventKind, stored: serde_json::Value) -> AuditRow {
     }
 }
 
-/// One line for each line of the list: what its subject reads, and what is said of it to whoever
-/// did it to somebody else.
+/// One line for each line of the list: the text for the subject of the event, and the text for the
+/// user who did it to them.
 fn in_words(list: &str) -> String {
     let (user, token, project): (UserId, TokenId, ProjectId) = (
         USER.parse().unwrap(),

@@ -1,7 +1,7 @@
-//! Attempts that are counted, in the database.
+//! Counts attempts in the database.
 //!
-//! An attempt is counted before it is looked at and taken back if it succeeds: however many
-//! are made at once, no more than the limit are looked at.
+//! An attempt is counted before it is checked and taken back if it succeeds: however many are made
+//! at once, no more than the limit are checked.
 
 use model::Timestamp;
 use storage::{Storage, StorageError};
@@ -26,7 +26,7 @@ impl Counter {
     }
 }
 
-/// There were too many attempts; wait this many seconds.
+/// There were too many attempts; the caller must wait this many seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TooMany {
     pub(crate) retry_after_seconds: u64,
@@ -40,7 +40,7 @@ pub(crate) struct Taken {
     at: Timestamp,
 }
 
-/// Whether any limit is reached. Only to save work: [`take`] is what holds.
+/// Whether any limit is reached. Only to save work: [`take`] enforces the limit.
 pub(crate) async fn check(
     storage: &Storage,
     counters: &[Counter],
@@ -84,7 +84,7 @@ pub(crate) async fn take(
 }
 
 impl Taken {
-    /// Where nothing is counted.
+    /// For places where nothing is counted.
     pub(crate) fn nothing(at: Timestamp) -> Self {
         Self {
             keys: Vec::new(),
@@ -92,13 +92,13 @@ impl Taken {
         }
     }
 
-    /// Both, to be given back together. They were counted at the same time.
+    /// Both, to be given back together. They must have been counted at the same time.
     pub(crate) fn and(mut self, other: Self) -> Self {
         self.keys.extend(other.keys);
         self
     }
 
-    /// The attempt succeeded: it does not count.
+    /// Removes the attempt from the counters, because it succeeded.
     pub(crate) async fn give_back(self, storage: &Storage) -> Result<(), StorageError> {
         for key in &self.keys {
             storage.give_back_attempt(key, self.at).await?;

@@ -1,4 +1,4 @@
-//! The second factor of somebody who is known, in a login or within a session.
+//! The second factor of a user who is already known, in a login or within a session.
 
 use gate::Attempt;
 use model::{CredentialKind, Factor, Timestamp};
@@ -13,7 +13,7 @@ use crate::prove_person::UnspentCode;
 use crate::refusals::Failure;
 use crate::totp;
 
-/// What somebody offers as a second factor.
+/// A second factor that somebody sends.
 pub(crate) enum Offered<'a> {
     /// A code of a one-time password app.
     Totp(&'a str),
@@ -21,17 +21,17 @@ pub(crate) enum Offered<'a> {
     Key(KeyBinding<'a>, &'a KeyAnswer),
 }
 
-/// A second factor that was right. It authorises nothing until [`Proofs::settle`] accepted it
-/// and [`Proofs::settle_in`] did within the unit of what it is for.
+/// A second factor that was right. It authorises nothing until [`Proofs::settle`] and, within the
+/// unit of the action, [`Proofs::settle_in`] have accepted it.
 #[must_use = "a code that is not settled can be sent again"]
 pub(crate) struct Right {
     pub(crate) factor: Factor,
-    /// When it was looked at.
+    /// When it was checked.
     pub(crate) at: Timestamp,
     unspent: Option<Unspent>,
 }
 
-/// A code that was right and is still to be used up.
+/// A right code that is not used up yet.
 enum Unspent {
     Totp(UnspentCode),
     RecoveryCode(Secret<String>),
@@ -46,8 +46,8 @@ impl Offered<'_> {
         }
     }
 
-    /// Who gets this far knows the password, and may be a thief: what they do, or others at the
-    /// same address, keeps nobody out whose browser or session is known.
+    /// Anyone who gets this far knows the password, and may be a thief: neither their attempts nor
+    /// those of others at the same address lock out a known browser or session.
     fn counters(
         &self,
         limits: &limits::Limits,
@@ -80,11 +80,11 @@ impl Offered<'_> {
 }
 
 impl Proofs<'_> {
-    /// Whether it is right: counted first, so that no more are looked at than the limits say,
-    /// however many come at once. Whose limits cannot be read is refused.
+    /// Whether it is right. Counted first, so that no more are checked than the limits allow,
+    /// however many come at once. Refused if the limits cannot be read.
     ///
-    /// The clock is asked here and not when the request began: a body that is sent slowly must
-    /// not keep an old code alive.
+    /// The time is taken here and not when the request began: a slow body must not keep an old code
+    /// alive.
     pub(crate) async fn look_at(
         self,
         attempt: &Attempt,
@@ -148,7 +148,7 @@ impl Proofs<'_> {
         })
     }
 
-    /// Counts an attempt, before anything is looked at.
+    /// Counts an attempt, before anything is checked.
     async fn count(
         self,
         attempt: &Attempt,
@@ -170,8 +170,8 @@ impl Proofs<'_> {
         }
     }
 
-    /// Uses up a code of an app, once and for all: of any number of requests with one code, one
-    /// gets past this. After the decision, so that what a policy refuses costs nobody a code.
+    /// Uses up a code of an app: of any number of requests with one code, only one gets past this.
+    /// Runs after the decision, so a refusal by policy costs no code.
     pub(crate) async fn settle(
         self,
         attempt: &Attempt,
@@ -194,8 +194,8 @@ impl Proofs<'_> {
         }
     }
 
-    /// Uses up a recovery code in the unit of what it is for. False for one that was used
-    /// meanwhile: the unit must not be committed.
+    /// Uses up a recovery code in the unit of the action. False if it was used meanwhile: the unit
+    /// must not be committed then.
     pub(crate) async fn settle_in(
         self,
         unit: &mut UnitOfWork,

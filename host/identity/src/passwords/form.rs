@@ -1,20 +1,20 @@
-//! One form for what people take for the same password (RFC 8265, OpaqueString): keyboards differ
-//! in how they write `é` and a space.
+//! One form for texts that people consider the same password (RFC 8265, OpaqueString): keyboards
+//! differ in how they enter `é` and a space.
 
 use storage::Secret;
 use unicode_normalization::UnicodeNormalization;
 
-/// How many times its bytes a text has at most in the form (Unicode Standard Annex 15). So the
-/// buffer never grows, which would leave copies of a password in memory.
+/// The maximum growth of a text in bytes (Unicode Standard Annex 15). With it, the buffer never
+/// grows, which would leave copies of a password in memory.
 const MOST_GROWTH: usize = 3;
 
 /// The form in which passwords are hashed and compared: every space is U+0020, and the text is in
-/// NFC. Case, width and all else stay.
+/// NFC. Everything else, including case and width, is unchanged.
 ///
-/// RFC 8265 would also refuse what its FreeformClass does not contain. Control characters are
-/// refused where a password is set ([`super::check_suitable`]); the others are taken as they are:
-/// nothing worse comes of them than a password that does not match, they are in every emoji that a
-/// phone types (U+FE0F, U+200D), and whoever chose one before must still get in.
+/// RFC 8265 would also refuse characters outside its FreeformClass. Control characters are refused
+/// when a password is set ([`super::check_suitable`]); the others are accepted: at worst they cause
+/// a password that does not match, phones type them in every emoji (U+FE0F, U+200D), and people who
+/// already use them must still get in.
 pub(crate) fn normalized(password: &Secret<String>) -> Secret<String> {
     let text = password.expose();
     if text.is_ascii() {
@@ -29,7 +29,7 @@ pub(crate) fn normalized(password: &Secret<String>) -> Secret<String> {
     Secret::new(form)
 }
 
-/// Whether two texts are one password.
+/// Whether two texts are the same password.
 pub fn is_same(one: &Secret<String>, other: &Secret<String>) -> bool {
     normalized(one) == normalized(other)
 }
@@ -59,10 +59,10 @@ mod tests {
             ("correct horse", "correct horse"),
             ("cafe\u{301} noir", "caf\u{e9} noir"),
             ("caf\u{e9}\u{a0}noir\u{3000}\u{2003}", "caf\u{e9} noir  "),
-            // One form for what is drawn alike by definition ...
+            // One form for characters that are drawn alike by definition ...
             ("\u{212b}ngstr\u{f6}m", "\u{c5}ngstr\u{f6}m"),
             ("\u{1112}\u{1161}\u{11ab}", "\u{d55c}"),
-            // ... and not for what only looks or sounds alike.
+            // ... and not for those that only look or sound alike.
             ("Stra\u{df}e", "Stra\u{df}e"),
             ("\u{ff50}ass", "\u{ff50}ass"),
             ("\u{fb01}sh", "\u{fb01}sh"),

@@ -1,4 +1,4 @@
-//! How many tries somebody needs who knows what people choose.
+//! How many tries an attacker needs who knows common passwords.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -8,10 +8,10 @@ use zxcvbn::{Score, zxcvbn};
 
 use super::UnsuitablePassword;
 
-/// Characters that are looked at: the work grows faster than the text, and 100 characters can
-/// be chosen so that they take half a second.
+/// Characters that are checked: the work grows faster than the text, and some texts of 100
+/// characters take half a second.
 const MOST_CHARACTERS: usize = 50;
-/// Shorter words say nothing about a person.
+/// Shorter words reveal nothing about a person.
 const SHORTEST_WORD: usize = 3;
 
 /// Words that an attacker tries first on this account: its name, its addresses, the registry.
@@ -39,7 +39,7 @@ pub(crate) fn known_words(name: &UserName, addresses: &[&str], host: &str) -> Ve
     words
 }
 
-/// Refuses what is found in few tries. Work for a blocking thread.
+/// Refuses a password that is found in few tries. Runs on a blocking thread.
 pub(super) fn check(password: &Secret<String>, known: &[String]) -> Result<(), UnsuitablePassword> {
     let text = password.expose();
     let start = text
@@ -47,8 +47,7 @@ pub(super) fn check(password: &Secret<String>, known: &[String]) -> Result<(), U
         .nth(MOST_CHARACTERS)
         .map_or(&**text, |(end, _)| &text[..end]);
     let known: Vec<&str> = known.iter().map(String::as_str).collect();
-    // The estimate of a long walk over the keyboard overflows, which a build with checks does
-    // not survive.
+    // The estimate for a long keyboard walk overflows, which panics in a build with checks.
     let Ok(estimate) = catch_unwind(AssertUnwindSafe(|| zxcvbn(start, &known))) else {
         return Err(UnsuitablePassword::TooGuessable {
             advice: "how easy the password is to guess could not be determined; choose another one"
@@ -58,7 +57,7 @@ pub(super) fn check(password: &Secret<String>, known: &[String]) -> Result<(), U
     if estimate.score() >= Score::Two {
         return Ok(());
     }
-    // One reason and one advice are read; the whole list of what is possible is not.
+    // People read one reason and one suggestion, but not the whole list.
     let why = estimate
         .feedback()
         .and_then(|feedback| feedback.warning())
@@ -70,7 +69,7 @@ pub(super) fn check(password: &Secret<String>, known: &[String]) -> Result<(), U
     Err(UnsuitablePassword::TooGuessable { advice })
 }
 
-/// A sentence as a part of one.
+/// A sentence turned into a clause.
 fn clause(sentence: &str) -> String {
     let text = sentence.trim_end_matches('.');
     let mut characters = text.chars();
@@ -144,7 +143,7 @@ mod tests {
         assert!(check_with("pypi.example.org", "ana", "ana@mail.net").is_err());
     }
 
-    /// The estimate of this one overflows.
+    /// The estimate for this one overflows.
     #[test]
     fn a_long_walk_over_the_keyboard_is_answered() {
         let walk = "qawsedrftgyhujikolp;".repeat(5);

@@ -45,7 +45,7 @@ fn text(packet: &[u8]) -> String {
     format!("pypi-{}", BASE64URL_NOPAD.encode(packet))
 }
 
-/// What a holder does offline: cuts the signature off, adds a caveat, signs with the old
+/// A holder's offline attenuation: cuts the signature off, adds a caveat, signs with the old
 /// signature as key.
 fn attenuate(token: &str, caveat: &str) -> String {
     let mut packet = packet(token);
@@ -127,7 +127,7 @@ fn what_was_stored_is_what_was_minted_and_the_rest_of_the_text_is_the_holders() 
             added: vec![names(&["foo-bar"])]
         }
     );
-    // The registry may restrict a token later, and then that is its own word, too.
+    // The registry may restrict a token later; then that is its own caveat, too.
     let restricted = [user().to_json(), names(&["other"]).to_json()];
     assert_eq!(
         told(&narrowed, &restricted),
@@ -136,7 +136,7 @@ fn what_was_stored_is_what_was_minted_and_the_rest_of_the_text_is_the_holders() 
             added: vec![names(&["foo-bar"])]
         }
     );
-    // Also for a token whose text holds nothing of what it was minted as.
+    // Also for a token whose text has none of its minted caveats.
     let bare = mint("pypi", "pypi.org", ID.parse().unwrap(), &key(), &[]);
     let bare = attenuate(bare.expose(), r#"[1, ["foo-bar"]]"#);
     assert_eq!(
@@ -182,7 +182,7 @@ fn a_row_without_a_record_is_what_the_text_says_first() {
             vec![names(&["baz"])]
         )
     );
-    // Restricted later, which is no record of the scope, or is one.
+    // Restricted later, with and without a record of the scope.
     let later = Caveat::Expiration {
         expires_at: 9,
         not_before: 1,
@@ -283,7 +283,7 @@ fn other_formats_are_refused_before_anything_parses_them() {
     }
 }
 
-/// A length may have more groups of bits than it needs, and then the text is another one.
+/// A length can be written with more groups of bits than it needs, which gives another text.
 #[test]
 fn a_length_has_one_spelling() {
     let packet = packet(USER);
@@ -375,7 +375,7 @@ fn debug_shows_no_signature_and_no_key() {
     );
 }
 
-/// Where the location's bytes are; the only ones no signature covers.
+/// The bytes of the location, the only ones that no signature covers.
 fn location_of(packet: &[u8]) -> std::ops::Range<usize> {
     3..3 + usize::from(packet[2])
 }
@@ -453,8 +453,8 @@ proptest! {
         prop_assert_eq!(verified.caveats.len(), 1 + caveats.len());
     }
 
-    /// Whatever a holder adds, and whether or not the row has a record, the token stays what
-    /// the registry minted.
+    /// Whatever a holder adds, and whether or not the row has a record, the token remains what the
+    /// registry minted.
     #[test]
     fn no_holder_changes_what_a_token_was_minted_as(vector in 0..4_usize, caveats in proptest::collection::vec(holders_caveat(), 0..6), with_record: bool) {
         let minted = verify(VECTORS[vector]).unwrap();
@@ -471,7 +471,7 @@ proptest! {
         }
     }
 
-    /// A holder who adds a caveat cannot take it off again, nor sign in front of it.
+    /// A holder who adds a caveat can neither remove it again nor sign in front of it.
     #[test]
     fn a_caveat_cannot_be_taken_off(kept in 0..3_usize, caveat in "[ -~]{1,40}") {
         let attenuated = packet(&attenuate(ATTENUATED, &caveat));

@@ -14,11 +14,11 @@ use tokio::sync::Semaphore;
 use crate::fixture::{Fixture, PASSWORD};
 use crate::mails::{Reply, Service, link_in};
 
-/// `sha1("P@ssw0rd")`, the example of the protocol's own documentation, split as it is sent.
+/// `sha1("P@ssw0rd")`, the example in the protocol's own documentation, split as in a request.
 const BREACHED: &str = "P@ssw0rd";
 const PREFIX: &str = "21BD1";
 const SUFFIX: &str = "2DC183F740EE76F27B78EB39C8AD972A757";
-/// Of nobody.
+/// Not a suffix of any password used here.
 const OTHER: &str = "0018A45C4D1DEF81644B54AB7F969B88D65";
 
 const REFUSE: &str = r#"
@@ -179,7 +179,7 @@ async fn what_is_no_answer_of_the_protocol_is_none() {
             BreachOutcome::Unavailable,
             "{what}"
         );
-        // What failed is not kept.
+        // A failure is not cached.
         service.answers(Reply::Body(format!("{SUFFIX}:1")));
         assert_eq!(
             outcome(&fixture.identity, BREACHED).await,
@@ -224,7 +224,7 @@ async fn whoever_is_slow_or_gone_is_not_waited_for() {
     );
 }
 
-/// An address where nobody listens, and the socket that keeps it from everybody else.
+/// An address where nothing listens, and the socket that reserves it.
 fn unused_address() -> (TcpSocket, String) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -260,7 +260,7 @@ async fn an_address_that_is_none_is_refused_at_the_start() {
     }
 }
 
-/// A person with a session, who changes the password to this one.
+/// Changes the password of a user who is logged in to this one.
 async fn change_to(fixture: &Fixture, user: &str, new: &str) -> Result<(), PasswordProblem> {
     let row = fixture
         .storage
@@ -322,7 +322,7 @@ async fn register_with(fixture: &Fixture, password: &str) -> Result<(), Register
         .await
 }
 
-/// Hard to guess, so that only the policy is against it.
+/// Hard to guess, so that only the breach policy refuses it.
 const LEAKED: &str = "kwisatz-haderach-7";
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Password and code within a call, from a command line that is known or not.
+//! Password and code within a call, from known and unknown command lines.
 
 use std::collections::HashSet;
 
@@ -16,7 +16,7 @@ use crate::fixture::{Fixture, NOW, PASSWORD, limits, pending, started, user_name
 use crate::mails::link_in;
 
 impl Fixture {
-    /// The answer to password and code from a command line that nobody knows.
+    /// The answer to password and code from an unknown command line.
     async fn unknown(&self, name: &str, code: &str, device: Option<&str>) -> NotProven {
         self.prove_from(&self.attempt(), (name, PASSWORD, Some(code)), device)
             .await
@@ -30,7 +30,7 @@ impl Fixture {
             .is_ok()
     }
 
-    /// A command line of the user's that they confirmed.
+    /// A confirmed command line of the user.
     async fn command_line(&self, name: &str, code: &str) -> Secret<String> {
         let device = self.unknown(name, code, None).await.device.unwrap();
         let link = link_in(&self.mail().await, "/login/device");
@@ -220,7 +220,7 @@ async fn nobody_plants_the_secret_of_a_command_line_for_somebody_else() {
     }
 }
 
-/// What a browser remembers is no use to a program, and the other way round.
+/// A browser's secret is useless to a program, and vice versa.
 #[tokio::test]
 async fn a_known_browser_makes_no_command_line_known_and_a_known_command_line_no_browser() {
     let fixture = Fixture::new().await;
@@ -350,7 +350,7 @@ async fn strangers_who_fail_keep_nobody_out_of_a_command_line_that_is_known() {
             .refusal
             .kind
     };
-    // By the code alone, by the password, and on and on from the same address.
+    // By the code alone, by the password, and repeatedly from the same address.
     let wrong = fixture.wrong_code(&secret);
     for _ in 0..2 {
         assert_eq!(
@@ -370,7 +370,7 @@ async fn strangers_who_fail_keep_nobody_out_of_a_command_line_that_is_known() {
         "of the account, of the address, and of all"
     );
     assert!(fixture.is_proven("ana", &code, Some(device.expose())).await);
-    // The command line is known to ana alone, and has a limit of its own.
+    // The command line is known for ana alone, and has a limit of its own.
     let other = fixture
         .prove_from(
             &fixture.attempt(),
@@ -473,7 +473,7 @@ async fn no_command_line_stays_known_over_a_changed_password() {
     let link = link_in(&fixture.mail().await, "/login/device");
     let caller = fixture.present_session(&session.secret).await;
     let password = || Secret::new(PASSWORD.to_owned());
-    // Even where a thief sends its secret as if it were the browser's cookie.
+    // Even if a thief sends its secret as the browser's cookie.
     fixture
         .identity
         .passwords()

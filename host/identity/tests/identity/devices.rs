@@ -203,7 +203,7 @@ async fn a_browser_that_waits_has_its_mail_sent_again() {
         "not at once"
     );
     fixture.clock.advance_seconds(120);
-    // What the page sends and what the browser is known by: neither is enough, nor is made up.
+    // The page's secret and the browser's cookie: one alone is not enough, nor is a made-up one.
     let made_up = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
     for (again, cookie) in [
         (again.expose().as_str(), None),
@@ -287,7 +287,7 @@ async fn who_has_asked_for_other_browsers_does_not_keep_one_from_confirming_ones
         assert!(!unknown(fixture.log_in_with_code(&secret, 0, None).await.unwrap()).1);
         links.push(link_in(&fixture.mail().await, "/login/device"));
     }
-    // Where no mail is sent about a browser, nobody says that one was, and no code is used up.
+    // If no mail is sent about a browser, the answer does not claim so, and no code is used up.
     fixture.clock.advance_seconds(30);
     let refusal = fixture
         .log_in_with_code(&secret, 0, None)
@@ -607,7 +607,7 @@ async fn who_has_no_verified_address_is_not_asked_by_mail() {
     started(fixture.log_in_with_code(&secret, 0, None).await.unwrap());
 }
 
-/// Whoever made the reset necessary may have confirmed a browser of theirs.
+/// The person who made the reset necessary may have confirmed a browser of their own.
 #[tokio::test]
 async fn no_browser_stays_known_over_a_password_that_was_set_by_mail() {
     let fixture = Fixture::new().await;
@@ -642,7 +642,7 @@ async fn no_browser_stays_known_over_a_password_that_was_set_by_mail() {
     );
 }
 
-/// Somebody fails on purpose, so that all who are not known have to wait.
+/// Someone fails on purpose, so that all unknown browsers have to wait.
 #[tokio::test]
 async fn a_stranger_keeps_nobody_out_who_sets_a_new_password_by_mail() {
     let fixture = Fixture::with(limits(3)).await;
@@ -700,7 +700,7 @@ async fn a_stranger_keeps_nobody_out_who_sets_a_new_password_by_mail() {
     );
 }
 
-/// Whoever knew the old password may have made browsers of theirs known, each with attempts of its own.
+/// Someone who knew the old password may have confirmed browsers, each with attempts of its own.
 #[tokio::test]
 async fn of_the_browsers_only_the_one_where_the_password_is_changed_stays_known() {
     let fixture = Fixture::new().await;
@@ -787,7 +787,7 @@ async fn a_mailed_link_makes_no_browser_known_once_another_address_is_the_primar
     assert!(!fixture.confirm_device(&link).await.unwrap());
 }
 
-/// The second of two answers to one login comes too late, whatever it offers.
+/// The second of two answers to one login comes too late, whatever it contains.
 #[tokio::test]
 async fn a_login_uses_up_one_recovery_code() {
     let fixture = Fixture::new().await;
@@ -856,7 +856,7 @@ async fn a_login_uses_up_one_recovery_code() {
     );
 }
 
-/// Somebody who knows the password fails on purpose elsewhere.
+/// Someone who knows the password fails on purpose elsewhere.
 #[tokio::test]
 async fn wrong_codes_of_a_thief_keep_nobody_out_of_a_known_browser() {
     let fixture = Fixture::with(limits(3)).await;

@@ -1,4 +1,4 @@
-//! Email addresses whose domains are written in several ways.
+//! Email addresses whose domains can be written in several ways.
 
 use identity::{
     Account, AddEmail, FieldError, PromoteEmail, RegisterForm, RegisterProblem, RemoveEmail,
@@ -12,12 +12,12 @@ use storage::users::EmailRow;
 use crate::fixture::{Fixture, PASSWORD, user_name};
 use crate::mails::link_in;
 
-/// As people write it, and as mail servers do.
+/// As people write it, and as mail servers write it.
 const U_LABEL: &str = "ana@ex\u{e4}mple.org";
 const A_LABEL: &str = "ana@xn--exmple-cua.org";
 
 impl Fixture {
-    /// An address as a version before wrote it.
+    /// An address as an earlier version stored it.
     async fn stored_before(&self, user: UserId, address: &str, verified: bool, primary: bool) {
         let mut unit = self.storage.begin().await.unwrap();
         unit.add_email(user, address, self.clock.now())
@@ -118,7 +118,7 @@ async fn an_address_is_one_in_every_way_its_domain_is_written() {
             .await
             .unwrap();
         assert_eq!(fixture.mail().await.recipient, A_LABEL, "{written}");
-        // It belongs to Ana's account: nobody registers with it or adds it.
+        // It belongs to Ana's account: no one else can register with it or add it.
         fixture.register_with("carl", written).await.unwrap();
         assert_eq!(
             fixture.mail().await.mail.kind,
@@ -141,7 +141,7 @@ async fn an_address_is_one_in_every_way_its_domain_is_written() {
             "{written}"
         );
     }
-    // Her own, too, is taken off in any way.
+    // Any spelling removes her own address, too.
     let target = AddEmail {
         account: Account::at_the_server(ana),
         address: "second@EX\u{c4}MPLE.org".to_owned(),
@@ -211,7 +211,7 @@ async fn addresses_of_before_are_converted_and_their_people_notice_nothing() {
     let fixture = Fixture::new().await;
     let (ana, ben) = (fixture.user("ana").await, fixture.user("ben").await);
     fixture.stored_before(ana, U_LABEL, true, true).await;
-    // Not accepted today: these stay what they were, but for their domain.
+    // Not accepted today: these stay unchanged, except for their domain.
     fixture
         .stored_before(ben, "b\u{e9}n@ex\u{e4}mple.org", true, false)
         .await;
@@ -271,7 +271,7 @@ async fn of_two_that_turn_out_to_be_one_the_first_that_was_verified_stays() {
         fixture.user("carl").await,
         fixture.user("dora").await,
     ];
-    // Another account's, verified later, and a claim that nobody proved.
+    // Another account's, verified later, and an unproven claim.
     fixture
         .stored_before(ana, "one@ex\u{e4}mple.org", true, true)
         .await;
@@ -284,7 +284,7 @@ async fn of_two_that_turn_out_to_be_one_the_first_that_was_verified_stays() {
     fixture
         .stored_before(dora, "two@xn--exmple-cua.org", true, false)
         .await;
-    // One account's own.
+    // Both of one account.
     fixture
         .stored_before(dora, "three@xn--exmple-cua.org", true, false)
         .await;
@@ -330,7 +330,7 @@ async fn of_two_that_turn_out_to_be_one_the_first_that_was_verified_stays() {
     assert_eq!(fixture.convert().await, 0);
 }
 
-/// A link that was mailed before the change, for an address in its old form.
+/// A link that was mailed before the conversion, for an address in its old form.
 #[tokio::test]
 async fn a_link_of_before_verifies_the_address_in_its_one_form() {
     let fixture = Fixture::new().await;

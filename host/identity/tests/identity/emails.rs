@@ -13,7 +13,7 @@ const PAGE: &str = "/email/confirm";
 const NEW: &str = "ana@example.net";
 
 impl Fixture {
-    /// A permit as somebody gets it who is logged in.
+    /// The permit of a user who is logged in.
     pub(crate) async fn permit_person<T: gate::Target>(
         &self,
         user: UserId,
@@ -113,7 +113,7 @@ async fn an_address_is_ones_own_once_its_link_is_confirmed() {
     assert_eq!(kinds, [EventKind::EmailVerified, EventKind::EmailAdded]);
 }
 
-/// The answer is the same, and so is what is written; the mail for a taken one goes to nobody.
+/// The answer and the writes are the same; the mail for a taken address is never sent.
 #[tokio::test]
 async fn whoever_adds_an_address_does_not_learn_whether_it_is_taken() {
     let fixture = Fixture::new().await;
@@ -372,7 +372,7 @@ async fn another_primary_address_is_told_to_both_and_voids_links_to_the_old_one(
     ));
 }
 
-/// Each click on "add" mails a link, while the address is not the user's own.
+/// Each click on "add" mails a link, until the address is the user's own.
 #[tokio::test]
 async fn no_link_brings_back_an_address_that_was_removed() {
     let fixture = Fixture::new().await;
@@ -407,7 +407,7 @@ async fn a_link_to_an_address_dies_with_its_day_its_user_and_a_new_password() {
     let late = added().await;
     fixture.clock.advance_seconds(24 * 3600);
     assert!(fixture.confirm_address(&late).await.is_none());
-    // Somebody else had the account for a while, and added an address of theirs.
+    // An intruder had the account for a while, and added their own address.
     let intruder = added().await;
     let reset = fixture.reset_link("ana").await;
     fixture

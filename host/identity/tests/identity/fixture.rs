@@ -41,7 +41,7 @@ pub(crate) struct Fixture {
     pub(crate) identity: Identity,
     pub(crate) storage: Storage,
     pub(crate) clock: Arc<ManualClock>,
-    /// What the command line of each user is known by.
+    /// The device secret of each user's command line.
     pub(crate) command_lines: Mutex<HashMap<String, Secret<String>>>,
     _folder: tempfile::TempDir,
 }
@@ -95,7 +95,7 @@ impl Fixture {
         Self::configured("", |config| config.limits = limits).await
     }
 
-    /// With further bindings in the policy set, and whatever else an operator chooses.
+    /// With additional bindings in the policy set, and with other choices of an operator.
     pub(crate) async fn configured(
         bindings: &str,
         configure: impl FnOnce(&mut IdentityConfig),
@@ -112,7 +112,7 @@ impl Fixture {
         .await
     }
 
-    /// A server on a database, for tests with several of both.
+    /// A server on a given database, for tests with several of both.
     pub(crate) async fn at(
         url: &str,
         folder: tempfile::TempDir,
@@ -186,7 +186,7 @@ impl Fixture {
         user
     }
 
-    /// Enrolls TOTP and returns the secret. The mails until then are forgotten.
+    /// Enrolls TOTP and returns the secret. Discards the mails so far.
     pub(crate) async fn enroll(&self, user: UserId) -> Secret<String> {
         let target = EnrollTotp {
             account: Account::at_the_server(user),
@@ -208,13 +208,13 @@ impl Fixture {
         secret
     }
 
-    /// The account with this name; where there is none, one that there never was.
+    /// The account with this name; for an unknown name, an account that never existed.
     pub(crate) async fn account(&self, name: &str) -> Account {
         let user = self.storage.user_by_name(&user_name(name)).await.unwrap();
         Account::at_the_server(user.map_or_else(UserId::new, |user| user.id))
     }
 
-    /// What this user may see of their account.
+    /// The data that this user may see of their account.
     pub(crate) async fn view(&self, user: UserId) -> AccountView {
         let account = Account::at_the_server(user);
         AccountView::of(&self.permit(ReadAccount { account }).await)
@@ -294,7 +294,7 @@ impl Fixture {
         .await
     }
 
-    /// What somebody sends with a call, from a command line that is known by this.
+    /// Proves a person by a call from the command line with this secret.
     pub(crate) async fn prove_from(
         &self,
         attempt: &Attempt,
@@ -319,8 +319,8 @@ impl Fixture {
             .await
     }
 
-    /// The same from the user's own command line, which they confirm where that is asked for: the
-    /// code is not used up by that.
+    /// The same from the user's own command line, which is confirmed if requested: that does not
+    /// use up the code.
     pub(crate) async fn prove_unspent(
         &self,
         attempt: &Attempt,
@@ -379,7 +379,7 @@ impl Fixture {
         }
     }
 
-    /// Proves a person and spends the code, as an action that is permitted does.
+    /// Proves a person and spends the code, like a permitted action.
     pub(crate) async fn prove(
         &self,
         user: &str,
@@ -401,12 +401,12 @@ impl Fixture {
         Ok(caller)
     }
 
-    /// The code of the step that lies this many steps after the current one.
+    /// The code of the step this many steps after the current one.
     pub(crate) fn code(&self, secret: &Secret<String>, steps: i64) -> String {
         code_at(secret, self.clock.now().seconds() + 30 * steps)
     }
 
-    /// Six digits that are no code of the steps around the current one.
+    /// Six digits that are not a code of the steps around the current one.
     pub(crate) fn wrong_code(&self, secret: &Secret<String>) -> String {
         let near: Vec<String> = (-3..=3).map(|steps| self.code(secret, steps)).collect();
         (0..=9)
@@ -438,7 +438,7 @@ impl Fixture {
         started(self.log_in(name, PASSWORD, None).await.unwrap())
     }
 
-    /// What the session cookie makes of a request.
+    /// The caller of a request with this session cookie.
     pub(crate) async fn present_session(&self, secret: &Secret<String>) -> Caller {
         self.present(
             Presented::None.with_session_cookie(Some(secret.expose())),
@@ -450,7 +450,7 @@ impl Fixture {
 
     /// Every event, oldest first.
     pub(crate) async fn events(&self) -> Vec<Recorded> {
-        // What nobody waits for is there, too.
+        // Includes events that no request waits for.
         self.gate.recorder().flush().await;
         let rows = self
             .storage
@@ -460,7 +460,7 @@ impl Fixture {
         rows.into_iter().rev().map(Recorded::from).collect()
     }
 
-    /// Why the last authentication failed, as the audit log has it.
+    /// Why the last authentication failed, according to the audit log.
     pub(crate) async fn last_failure(&self) -> String {
         let events = self.events().await;
         let event = events
@@ -472,7 +472,7 @@ impl Fixture {
     }
 }
 
-/// An event as the database has it.
+/// An event as it is stored in the database.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Recorded {
     pub(crate) kind: EventKind,

@@ -1,4 +1,4 @@
-//! How many mails an account can be made to send.
+//! How many mails an account can cause.
 
 use identity::{Account, AddEmail, NewTokenScope, PromoteEmail, RemoveEmail, VerifyEmail};
 use model::Clock as _;
@@ -8,7 +8,7 @@ use storage::mail_rates::{AT_ONCE, GATHERING_MS};
 use crate::fixture::Fixture;
 use crate::mails::told;
 
-/// With any credential: the bound is where mails are written.
+/// With any credential: the limit is applied when mails are written.
 #[tokio::test]
 async fn an_account_cannot_flood_its_owner_and_a_takeover_is_told_of_at_once() {
     let fixture = Fixture::new().await;
@@ -54,7 +54,7 @@ async fn an_account_cannot_flood_its_owner_and_a_takeover_is_told_of_at_once() {
             .count(),
         AT_ONCE
     );
-    // The flood hides nothing: the owner reads of each of these at once.
+    // The flood hides nothing: the owner gets a mail about each of these at once.
     fixture
         .identity
         .emails()
@@ -92,7 +92,7 @@ async fn an_account_cannot_flood_its_owner_and_a_takeover_is_told_of_at_once() {
         mails.contains(&("ana@example.org".to_owned(), MailKind::EmailRemoved)),
         "{mails:?}"
     );
-    // And of the rest a little later, at the address that the changes were made under.
+    // The other mails follow a little later, to the address that was primary during the changes.
     fixture.clock.advance_seconds(GATHERING_MS / 1000);
     let now = fixture.clock.now();
     let gathered: Vec<_> = fixture

@@ -1,4 +1,4 @@
-//! Somebody had a session for a while, and made an address of theirs the primary one.
+//! An intruder had a session for a while, and made their own address the primary one.
 
 use identity::{
     Account, PromoteEmail, ReadResetLink, RemoveEmail, RequestContext, Secret, SecureAccount,
@@ -64,7 +64,7 @@ impl Fixture {
         self.mails().await;
     }
 
-    /// "This wasn't me": where the page says the link goes, and who got which mail.
+    /// "This wasn't me": where the link goes according to the page, and who got which mail.
     async fn not_me(
         &self,
         user: UserId,
@@ -155,7 +155,7 @@ async fn who_made_an_address_the_primary_one_is_not_given_the_account() {
             ]
         );
 
-        // The thief asks, by name and by address, and waits.
+        // The thief requests a link, by name and by address, and waits.
         for (asked, days) in [("ana", 0), (THIEF, 0), ("ana", 8)] {
             fixture.clock.advance_seconds(days * DAY);
             fixture
@@ -204,7 +204,7 @@ async fn who_made_an_address_the_primary_one_is_not_given_the_account() {
                 mail(OWNER, MailKind::PasswordReset)
             ]
         );
-        // It stands at once.
+        // It takes effect at once.
         assert_eq!(
             fixture
                 .identity

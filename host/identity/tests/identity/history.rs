@@ -24,7 +24,7 @@ impl Fixture {
             .unwrap()
     }
 
-    /// Every event, told one by one.
+    /// Every event as an entry of its own.
     async fn told_events(&self, user: UserId) -> Vec<HistoryEntry> {
         self.identity
             .histories()
@@ -41,7 +41,7 @@ impl Fixture {
             .entries
     }
 
-    /// Records something of this user's browser.
+    /// Records an event of this user's browser.
     async fn record(&self, user: UserId, kind: EventKind, decision: DecisionId, detail: Value) {
         let actor = Actor::Caller {
             user: Some(user),
@@ -512,8 +512,7 @@ async fn a_mail_says_which_it_was() {
     );
 }
 
-/// Whether the password is right is not looked at, and the one who sent it hears the same for
-/// every name.
+/// The password is not checked, and the sender gets the same answer for every name.
 #[tokio::test]
 async fn a_password_in_a_program_shows_in_the_history_of_whom_it_names() {
     let fixture = Fixture::new().await;

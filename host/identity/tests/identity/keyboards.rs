@@ -13,9 +13,9 @@ use model::{Action, UserId};
 use crate::fixture::{Fixture, pending};
 use crate::mails::{Reply, Service, link_in};
 
-/// As a phone types it, with a space that does not break.
+/// As a phone enters it, with a no-break space.
 const COMPOSED: &str = "cr\u{e8}me br\u{fb}l\u{e9}e\u{a0}chaude";
-/// As another machine does: letters and accents apart.
+/// As another machine enters it: letters and accents separate.
 const DECOMPOSED: &str = "cre\u{300}me bru\u{302}le\u{301}e chaude";
 
 fn secret(text: &str) -> Secret<String> {
@@ -23,7 +23,7 @@ fn secret(text: &str) -> Secret<String> {
 }
 
 impl Fixture {
-    /// A user whose password was hashed as it was typed, before passwords had one form.
+    /// A user whose password was hashed as typed, before passwords had one form.
     async fn user_of_before(&self, name: &str, typed: &str) -> UserId {
         let user = self.user(name).await;
         let hasher = Argon2::new(
@@ -94,7 +94,7 @@ async fn a_password_is_right_from_every_keyboard_wherever_it_is_typed() {
         !fixture.is_right("ana", &COMPOSED.to_uppercase()).await,
         "case stays"
     );
-    // ... changed by its owner, who proves it with the other keyboard ...
+    // ... changed by its owner, who enters the current one on the other keyboard ...
     let caller = fixture.person_with(ana, fixture.session(ana).await).await;
     let new = "na\u{ef}ve na\u{ef}ve na\u{ef}ve horse";
     fixture
@@ -128,7 +128,7 @@ async fn a_password_is_right_from_every_keyboard_wherever_it_is_typed() {
         .await
         .unwrap();
     assert!(fixture.is_right("ana", DECOMPOSED).await);
-    // ... and chosen when registering, and typed again with the link.
+    // ... and chosen at registration, and typed again with the link.
     fixture.mails().await;
     let form = RegisterForm {
         user_name: "ben".to_owned(),
@@ -175,7 +175,7 @@ async fn a_hash_from_before_is_renewed_when_its_password_is_proven_and_then_righ
     assert_eq!(fixture.rehashed().await, 1, "once");
 }
 
-/// The hash changes within the first step; what the second step compares with is the new one.
+/// The first step replaces the hash; the second step compares with the new one.
 #[tokio::test]
 async fn a_login_in_two_steps_survives_the_renewal() {
     let fixture = Fixture::new().await;
@@ -247,7 +247,7 @@ async fn emojis_are_as_good_a_password_as_words() {
     assert!(fixture.is_right("ana", emojis).await);
 }
 
-/// `sha1(DECOMPOSED)` and `sha1` of its form. Collections hold what was typed elsewhere.
+/// `sha1(DECOMPOSED)` and `sha1` of its form. Breach collections have what was typed elsewhere.
 #[tokio::test]
 async fn a_breach_is_looked_for_in_both_forms() {
     use data_encoding::HEXUPPER;

@@ -14,7 +14,7 @@ use crate::software_key::SoftwareKey;
 const ORIGIN: &str = "https://pypi.example.org";
 
 impl Fixture {
-    /// Somebody with recovery codes and a key.
+    /// A user with recovery codes and a key.
     async fn user_with_key(&self, name: &str, kind: KeyKind) -> (UserId, SoftwareKey) {
         let user = self.user(name).await;
         let session = self.logged_in(name).await.session;
@@ -64,7 +64,7 @@ impl Fixture {
         (user, key)
     }
 
-    /// Both steps, from a browser that was never seen.
+    /// Both steps, from an unknown browser.
     async fn log_in_with_key(
         &self,
         name: &str,
@@ -174,7 +174,7 @@ async fn a_key_is_a_second_factor_from_any_browser() {
         "nobody is asked about the browser"
     );
 
-    // It is known from then on, to a code as well.
+    // It is known from then on, for a code as well.
     let secret = fixture.enroll(ana).await;
     let device = session.device.unwrap();
     let waiting = pending(
@@ -423,7 +423,7 @@ async fn answers_to_nothing_that_was_asked_keep_nobody_out() {
             .unwrap_err();
         assert_eq!(refusal.reasons[0].code, "wrong-passkey");
     }
-    // Answers to what was asked count, for the address that they come from.
+    // Answers to a real challenge are counted for their address.
     for _ in 0..2 {
         let asked = fixture
             .identity
@@ -501,7 +501,7 @@ async fn a_passkey_lets_nobody_in_after_this_was_not_me() {
             .code,
         "wrong-passkey"
     );
-    // Once there is a new password, it stands beside that, and alone no more.
+    // With a new password, it works along with that, and no longer alone.
     let target = identity::SetPassword {
         account: Account::at_the_server(ana),
         password: identity::Secret::new("battery staple".to_owned()),
@@ -546,7 +546,7 @@ async fn a_passkey_lets_nobody_in_after_this_was_not_me() {
     );
 }
 
-/// A call has no place for a key, and less than a login of this user proves nothing.
+/// A call has no place for a key, and a proof weaker than this user's login is refused.
 #[tokio::test]
 async fn who_has_a_key_and_no_app_proves_nothing_by_the_password_alone() {
     let fixture = Fixture::new().await;

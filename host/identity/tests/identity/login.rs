@@ -25,7 +25,7 @@ impl Fixture {
             .await
     }
 
-    /// A user with TOTP and a browser that is known.
+    /// A user with TOTP and a known browser.
     async fn user_with_totp(&self, name: &str) -> (Secret<String>, Secret<String>) {
         let user = self.user(name).await;
         let device = self.logged_in(name).await.device.unwrap();
@@ -190,7 +190,7 @@ async fn with_a_second_factor_the_password_alone_is_no_session() {
             recovery_codes_left: 0
         })
     );
-    // What waits is no session, whichever cookie carries it.
+    // A pending login is not a session, whichever cookie carries it.
     assert_eq!(
         fixture.present_session(&waiting).await.credential,
         CredentialKind::None
@@ -317,7 +317,7 @@ async fn a_pending_login_is_void_once_the_password_changed_or_the_account_was_di
         let waiting = pending(fixture.log_in("ana", PASSWORD, None).await.unwrap());
         let mut unit = fixture.storage.begin().await.unwrap();
         match change {
-            // Even one that is equal, at the same time and by a hand that ends nothing else.
+            // Even an equal one, at the same time and by an operation that ends nothing else.
             "changed" => unit
                 .set_password_hash(
                     user.id,
@@ -379,7 +379,7 @@ async fn of_many_second_steps_at_once_one_logs_in() {
     let steps: Vec<_> = (0..12)
         .map(|number| {
             let (fixture, waiting, device) = (fixture.clone(), waiting.clone(), device.clone());
-            // Three codes count; each of them is sent by several.
+            // Three codes are valid; each is sent several times.
             let code = fixture.code(&secret, number % 3 - 1);
             tokio::spawn(async move {
                 matches!(
@@ -422,7 +422,7 @@ async fn codes_are_limited_and_the_answer_says_how_long_to_wait() {
             retry_after_seconds: 300
         }
     );
-    // Of the account, and of the address.
+    // For the account, and for the address.
     let elsewhere = fixture.attempt_from("198.51.100.1");
     let refusal = fixture
         .identity
@@ -436,7 +436,7 @@ async fn codes_are_limited_and_the_answer_says_how_long_to_wait() {
         .await
         .unwrap_err();
     assert!(matches!(refusal.kind, RefusalKind::Limited { .. }));
-    // What is tried in a browser that the account does not know counts for the address.
+    // Attempts in an unknown browser are counted for the address.
     fixture.user_with_totp("ben").await;
     let (secret, of_cat) = fixture.user_with_totp("cat").await;
     let waiting = pending(fixture.log_in("ben", PASSWORD, None).await.unwrap());
@@ -574,7 +574,7 @@ async fn a_policy_that_requires_a_second_factor_is_asked_again_when_it_was_prove
     let ana = fixture.user("ana").await;
     let secret = fixture.enroll(ana).await;
     let waiting = pending(fixture.log_in("ana", PASSWORD, None).await.unwrap());
-    // From a browser that is not known: the mail is as far as it goes, and it was permitted.
+    // From an unknown browser: it gets as far as the mail, which was permitted.
     let step = fixture
         .identity
         .logins()
@@ -615,7 +615,7 @@ disable-password = true
 mail = true
 "#;
 
-/// A service that knows [`PASSWORD`] from a breach.
+/// A breach service that knows [`PASSWORD`].
 async fn service() -> Service {
     use sha1::{Digest, Sha1};
     let hash = data_encoding::HEXUPPER.encode(&Sha1::digest(PASSWORD.as_bytes()));
@@ -677,8 +677,8 @@ async fn a_breached_password_is_right_for_the_last_time() {
     );
 }
 
-/// What was checked in one request is not known in the next ones: the password may be another
-/// one by then, and who began while policies only counted must get to the page that mends it.
+/// A check in one request does not carry over to the next: the password may have changed by then,
+/// and a user who logged in while policies only counted must get to the page that fixes it.
 #[tokio::test]
 async fn what_the_check_of_a_password_came_to_is_known_in_that_request_alone() {
     let service = service().await;
@@ -721,7 +721,7 @@ async fn strangers_who_fail_keep_nobody_out_of_a_browser_that_is_known() {
     for name in ["ana", "ana", "ana@example.org", "ana"] {
         fixture.log_in(name, "guess", None).await.unwrap_err();
     }
-    // Of the account, of the address, and of all.
+    // For the account, for the address, and for all.
     assert!(matches!(
         fixture
             .log_in("ana", PASSWORD, None)
@@ -750,7 +750,7 @@ async fn strangers_who_fail_keep_nobody_out_of_a_browser_that_is_known() {
             .await
             .unwrap(),
     );
-    // The browser is known to ana alone, and has a limit of its own.
+    // The browser is known for ana alone, and has a limit of its own.
     assert!(matches!(
         fixture
             .log_in("ben", PASSWORD, Some(device.expose()))

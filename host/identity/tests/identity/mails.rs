@@ -1,4 +1,4 @@
-//! What people find in their mailboxes, and what a service for breached passwords is asked.
+//! The mails that people get, and the requests that a breach service gets.
 
 use std::sync::{Arc, Mutex};
 
@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use crate::fixture::Fixture;
 
 impl Fixture {
-    /// The mails that were written since the last look, oldest first.
+    /// The mails that were written since the last call, oldest first.
     pub(crate) async fn mails(&self) -> Vec<OutboxRow> {
         let now = self.identity_now();
         self.storage
@@ -28,7 +28,7 @@ impl Fixture {
         mails.remove(0)
     }
 
-    /// How many mails were written to nobody.
+    /// How many mails were written without a recipient.
     pub(crate) async fn void_mails(&self) -> usize {
         self.storage
             .outbox(Some(MailState::Void), 1000)
@@ -37,7 +37,7 @@ impl Fixture {
             .len()
     }
 
-    /// A session of the user, as a login leaves it.
+    /// A session of the user, in the state after a login.
     pub(crate) async fn session(&self, user: UserId) -> SessionId {
         let (id, at) = (SessionId::new(), self.identity_now());
         let mut secret = [0; 32];
@@ -87,7 +87,7 @@ impl Fixture {
     }
 }
 
-/// To whom, and what.
+/// The recipients and kinds.
 pub(crate) fn told(mails: &[OutboxRow]) -> Vec<(String, MailKind)> {
     mails
         .iter()
@@ -95,7 +95,7 @@ pub(crate) fn told(mails: &[OutboxRow]) -> Vec<(String, MailKind)> {
         .collect()
 }
 
-/// The secret of the link in a mail, which leads to this page.
+/// The secret of the link in a mail, which opens this page.
 pub(crate) fn link_in(mail: &OutboxRow, page: &str) -> String {
     let link = mail.mail.field(MailField::Link);
     link.strip_prefix(&format!("https://pypi.example.org{page}?link="))
@@ -103,16 +103,16 @@ pub(crate) fn link_in(mail: &OutboxRow, page: &str) -> String {
         .to_owned()
 }
 
-/// What a service answers.
+/// A service's answer.
 #[derive(Clone)]
 pub(crate) enum Reply {
     Body(String),
     Raw(Vec<u8>),
-    /// Nothing, until the test says so; then this.
+    /// Nothing until the test releases it; then this.
     Late(Arc<tokio::sync::Semaphore>, String),
 }
 
-/// A service on this machine that keeps what it was asked.
+/// A service on this machine that records its requests.
 pub(crate) struct Service {
     pub(crate) url: String,
     asked: Arc<Mutex<Vec<String>>>,
@@ -149,7 +149,7 @@ impl Service {
                             ok(&body)
                         }
                     };
-                    // Whoever has heard enough hangs up.
+                    // The client hangs up when it has read enough.
                     let _hung_up = stream.write_all(&answer).await;
                 });
             }
@@ -161,7 +161,7 @@ impl Service {
         *self.reply.lock().unwrap() = reply;
     }
 
-    /// Every request, as it came.
+    /// Every request, as received.
     pub(crate) fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }

@@ -4,7 +4,7 @@
 
 mod fixture;
 mod mails;
-// Written for the tests within the crate, of which these need a part.
+// Written for the tests within the crate; these need only a part of it.
 #[allow(dead_code)]
 #[path = "../../src/factors/tests/software_key.rs"]
 mod software_key;

@@ -1,4 +1,4 @@
-//! What happens once, however many ask for it at the same time and through whichever server.
+//! What happens only once, however many requests come at the same time and through any server.
 
 use std::sync::Arc;
 
@@ -16,12 +16,12 @@ use crate::fixture::{Fixture, NOW, PASSWORD, limits, user_name};
 use crate::mails::link_in;
 use crate::postgres;
 
-/// As many as ask at once.
+/// Number of requests at once.
 const MANY: usize = 6;
 
 type Servers = [Arc<Fixture>; 2];
 
-/// Asks many times at once, through both servers; how many of them succeeded.
+/// Sends many requests at once, through both servers; returns how many succeeded.
 async fn at_once<F>(servers: &Servers, ask: impl Fn(Arc<Fixture>, usize) -> F) -> usize
 where
     F: Future<Output = bool> + Send + 'static,
@@ -148,7 +148,7 @@ async fn one_password_for_a_link(servers: &Servers, round: usize) {
     server.mails().await;
 }
 
-/// A recovery whose time has come is completed, or stopped in the last moment, not both.
+/// A due recovery is completed, or stopped at the last moment, but not both.
 async fn one_end_of_a_recovery(servers: &Servers, round: usize) {
     let server = &servers[0];
     let ana = server
@@ -273,8 +273,8 @@ async fn one_owner_stays(servers: &Servers, round: usize) {
     server.mails().await;
 }
 
-/// Of the links that were mailed to more addresses than an account has room for, as many are
-/// confirmed as there is room.
+/// If links are mailed to more addresses than an account has room for, only as many are confirmed
+/// as there is room.
 async fn ten_addresses(servers: &Servers, round: usize) {
     const MOST: usize = 10;
     let server = &servers[0];
@@ -283,7 +283,7 @@ async fn ten_addresses(servers: &Servers, round: usize) {
         account: Account::at_the_server(eve),
         address,
     };
-    // The one that `user` made is the first.
+    // The first one was created by `user`.
     for number in 2..MOST {
         let target = add(format!("eve{round}-{number}@example.org"));
         let permit = server.permit(target).await;

@@ -33,7 +33,7 @@ impl Fixture {
         }
     }
 
-    /// This session of the user, as one that asks.
+    /// This session of the user, as the session of a request.
     pub(crate) async fn own_session(&self, user: UserId, session: SessionId) -> OwnSession {
         OwnSession::of(&self.person_with(user, session).await).unwrap()
     }
@@ -159,7 +159,7 @@ async fn a_disabled_password_is_no_current_one() {
     assert!(fixture.prove("ana", NEW, None).await.is_err());
 }
 
-/// Where no policy could permit it, a token or a stranger learns nothing about a password.
+/// If no policy could permit it, a token or a stranger learns nothing about a password.
 #[tokio::test]
 async fn only_a_person_who_is_logged_in_changes_a_password() {
     let fixture = Fixture::new().await;
@@ -190,7 +190,7 @@ async fn only_a_person_who_is_logged_in_changes_a_password() {
     );
 }
 
-/// Somebody else has the password and is about to change it, when its owner sets a new one.
+/// An attacker has the password and is about to change it when its owner sets a new one.
 #[tokio::test]
 async fn a_reset_that_comes_between_proof_and_change_wins() {
     let until = Arc::new(Semaphore::new(0));
@@ -208,7 +208,7 @@ async fn a_reset_that_comes_between_proof_and_change_wins() {
         let fixture = Arc::clone(&fixture);
         async move { fixture.change(&caller, PASSWORD, NEW).await }
     });
-    // The change has proven the old password when it asks about the new one.
+    // The change has verified the old password when it checks the new one for breaches.
     while service.asked().is_empty() {
         tokio::task::yield_now().await;
     }

@@ -27,7 +27,7 @@ impl Fixture {
             .await
     }
 
-    /// The link that this user gets who forgot the password.
+    /// The link that this user gets after forgetting the password.
     pub(crate) async fn reset_link(&self, name_or_email: &str) -> String {
         self.ask(name_or_email).await.unwrap();
         link_in(&self.mail().await, PAGE)
@@ -37,7 +37,7 @@ impl Fixture {
         self.set_by_link(link, new).await.map(drop)
     }
 
-    /// What the browser is known by from then on.
+    /// Returns the device secret that the browser is known by from then on.
     pub(crate) async fn set_by_link(
         &self,
         link: &str,
@@ -159,7 +159,7 @@ async fn of_two_who_follow_one_link_at_once_one_sets_the_password() {
     assert!(fixture.prove("ana", set, None).await.is_ok());
 }
 
-/// The same answer, the same rows; but the mail for nobody is sent to nobody.
+/// The answer and the rows are the same; but the mail for an unknown user is never sent.
 #[tokio::test]
 async fn a_stranger_cannot_tell_whether_there_is_an_account() {
     let fixture = Fixture::new().await;
@@ -247,7 +247,7 @@ async fn a_stranger_cannot_tell_whether_there_is_an_account() {
     );
 }
 
-/// Whoever registers a look-alike of somebody's address gets nothing by typing it.
+/// Registering a look-alike of another person's address has no effect.
 #[tokio::test]
 async fn the_link_goes_to_the_primary_address_as_it_is_stored() {
     let fixture = Fixture::new().await;
@@ -378,7 +378,7 @@ async fn an_unsuitable_password_leaves_the_link_as_it_was() {
     fixture.reset(&link, NEW).await.unwrap();
 }
 
-/// Who asks too often from one place is told so, and learns nothing else.
+/// A caller who asks too often from one place is refused, and learns nothing else.
 #[tokio::test]
 async fn asking_is_limited_whether_there_is_an_account_or_not() {
     let fixture = Fixture::with(Limits {
@@ -423,8 +423,8 @@ async fn asking_is_limited_whether_there_is_an_account_or_not() {
     );
 }
 
-/// Whoever asks for somebody's link again and again, from wherever, neither floods the mailbox
-/// nor keeps its owner out.
+/// Requesting another user's link again and again, from any address, neither floods the mailbox nor
+/// locks its owner out.
 #[tokio::test]
 async fn a_stranger_keeps_nobody_from_a_link_that_counts() {
     let only_for_users = Limits {
@@ -435,7 +435,7 @@ async fn a_stranger_keeps_nobody_from_a_link_that_counts() {
     let ana = fixture.user("ana").await;
     let mut links: Vec<String> = Vec::new();
     let mut asked = 0;
-    // A day of 24 hours, with many requests in each.
+    // A day of 24 hours, with many requests per hour.
     for hour in 0..24 {
         for _ in 0..6 {
             fixture
@@ -478,7 +478,7 @@ async fn a_stranger_keeps_nobody_from_a_link_that_counts() {
             .count(),
         asked
     );
-    // What voids the links gives way to another one at once, and to no second.
+    // If the links become invalid, one more is mailed at once, but not a second one.
     for _ in 0..6 {
         fixture.ask("ana").await.unwrap();
     }
@@ -532,7 +532,7 @@ async fn of_many_who_ask_beyond_the_limit_at_once_one_has_a_link_mailed() {
     );
 }
 
-/// A link that nobody could read must not stand in the way of one that its owner can.
+/// A link that could not be delivered must not block one that can.
 #[tokio::test]
 async fn a_link_that_was_mailed_to_nobody_is_nobodys() {
     let fixture = Fixture::with(Limits {

@@ -90,7 +90,7 @@ async fn every_password_that_is_not_accepted_is_refused_in_the_same_words() {
     );
 }
 
-/// No oracle: where no policy could permit a password, nothing depends on whether it is right.
+/// No oracle: if no policy could permit a password, nothing depends on whether it is right.
 #[tokio::test]
 async fn a_password_is_not_verified_where_no_policy_could_permit_one() {
     let fixture = Fixture::new().await;
@@ -114,7 +114,7 @@ async fn a_password_is_not_verified_where_no_policy_could_permit_one() {
             .rev()
             .find(|event| event.kind == EventKind::AuthenticationFailed)
             .unwrap();
-        // In the record alone: whose name it is, for their history.
+        // In the record alone: the user with this name, for their history.
         let named = (user == "ana").then_some(ana);
         assert_eq!(
             (event.user, event.detail["reason"].as_str()),
@@ -481,7 +481,7 @@ async fn no_secret_reaches_the_audit_log() {
     ] {
         assert!(!log.contains(hidden), "{hidden}");
     }
-    // Six digits may well be part of an identifier; these details have none.
+    // Six digits may be part of an identifier; these details have none.
     for event in fixture.events().await {
         let is_authentication = matches!(
             event.kind,
@@ -530,7 +530,7 @@ async fn right_passwords_are_limited_for_one_name_from_one_address() {
     assert_eq!(fixture.sessions(ana).await.len(), 4);
 }
 
-/// Its owner reads that somebody tried, and is not buried in it.
+/// Its owner sees that somebody tried, without a flood of entries.
 #[tokio::test]
 async fn who_has_to_wait_for_the_password_is_on_record_once_a_minute() {
     let fixture = Fixture::with(limits(2)).await;
@@ -572,12 +572,12 @@ async fn who_has_to_wait_for_the_password_is_on_record_once_a_minute() {
     assert_eq!(whose().await.last(), Some(&Some(ana)));
 }
 
-/// Anybody can send a name with a password that is refused unread.
+/// Anyone can send a name with a password that is refused unread.
 #[tokio::test]
 async fn what_is_refused_unread_hides_no_guess_at_an_account() {
     let fixture = Fixture::with(limits(1000)).await;
     let ana = fixture.user("ana").await;
-    // More than are recorded of one address, and of one account.
+    // More than are recorded for one address, and for one account.
     for _ in 0..130 {
         fixture
             .present_password("ana", "x", Action::TokenList)

@@ -333,7 +333,7 @@ async fn a_stranger_cannot_use_up_the_codes_of_somebody() {
         .unwrap();
 }
 
-/// The codes of a body that was sent slowly are judged by the time at which they are looked at.
+/// The codes of a slow body are judged by the time at which they are checked.
 #[tokio::test]
 async fn an_old_code_does_not_live_on_in_a_request_that_began_early() {
     let fixture = Fixture::new().await;
@@ -354,7 +354,7 @@ async fn an_old_code_does_not_live_on_in_a_request_that_began_early() {
 #[derive(Clone, Debug)]
 enum Move {
     Wait(i64),
-    /// Send the code of a step this far from the current one.
+    /// Send the code of the step at this distance from the current one.
     Send(i64),
 }
 
@@ -398,7 +398,7 @@ fn no_sequence_of_codes_has_a_step_accepted_twice() {
                             .prove_second_factor(&user_name(&name), &code)
                             .await
                             .is_ok();
-                        // Six digits repeat now and then; leave such a coincidence out.
+                        // Six digits sometimes repeat; skip such a coincidence.
                         let is_unique = (-3..=3)
                             .filter(|other| {
                                 code_at(&secret, (now.div_euclid(30) + other) * 30) == code

@@ -63,7 +63,7 @@ async fn change(server: &Fixture, user: model::UserId, what: Change) {
     }
 }
 
-/// Whichever comes first: no session that the old password opened lives on.
+/// Whichever comes first, no session that the old password opened survives.
 async fn no_login_outlives_a_change(url: &str, rounds: usize) {
     let clock = Arc::new(ManualClock::at(NOW));
     let server = || async {
@@ -119,7 +119,7 @@ async fn no_login_outlives_a_change_of_the_account() {
     }
 }
 
-/// Tokens and addresses made by a session while that is ended by "this wasn't me".
+/// Tokens and addresses created by a session while "this wasn't me" ends it.
 async fn nothing_outlives_the_session_that_made_it(url: &str, rounds: usize) {
     let clock = Arc::new(ManualClock::at(NOW));
     let server = || async {
@@ -155,7 +155,7 @@ async fn nothing_outlives_the_session_that_made_it(url: &str, rounds: usize) {
                     )
                     .await
                     .unwrap();
-                // Decided while the session lives; done whenever it is done.
+                // Decided while the session is live; executed at any time.
                 let permit = server
                     .gate
                     .decide(&server.attempt(), &caller, target)
@@ -166,7 +166,7 @@ async fn nothing_outlives_the_session_that_made_it(url: &str, rounds: usize) {
             }));
         }
         let caller = servers[0].present_session(&session.secret).await;
-        // One is late for sure: permitted while the session lives, done after its end.
+        // One is certainly late: permitted while the session is live, executed after its end.
         let late = servers[1]
             .identity
             .tokens()

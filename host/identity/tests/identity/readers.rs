@@ -34,7 +34,7 @@ fn password(user: &str, password: &str) -> Result<Presented, InvalidAuthorizatio
 }
 
 impl Fixture {
-    /// Reads as the pipeline does; whether it was permitted without what was presented.
+    /// Reads like the pipeline; returns whether it was permitted without the credential.
     async fn read(
         &self,
         presented: Result<Presented, InvalidAuthorization>,
@@ -105,7 +105,7 @@ impl Fixture {
             .collect()
     }
 
-    /// The event about a name that came with a password, which nobody waits for.
+    /// The event about a name that was sent with a password, which no request waits for.
     async fn set_aside(&self, count: usize) -> Vec<Recorded> {
         for _ in 0..1000 {
             let events = self.of_kind(EventKind::AuthenticationSetAside).await;
@@ -124,7 +124,7 @@ async fn what_anybody_may_read_is_read_whatever_comes_with_it() {
     let ana = fixture.user("ana").await;
     let valid = fixture.token("ana", NewTokenScope::Account).await;
     let revoked = fixture.revoked(ana, "ana").await;
-    // Far more than may be refused from one address.
+    // Far more refusals than one address may cause.
     for _ in 0..5 {
         for presented in [
             token(&valid),
@@ -147,7 +147,7 @@ async fn what_anybody_may_read_is_read_whatever_comes_with_it() {
             .all(|event| event.kind != EventKind::AuthenticationFailed),
         "nothing failed"
     );
-    // The limit on refused credentials is as it was.
+    // The limit on refused credentials is unaffected.
     assert_eq!(
         fixture.present_token("pypi-x").await.unwrap_err().kind,
         RefusalKind::Denied
@@ -218,7 +218,7 @@ async fn the_owner_of_a_name_or_token_that_came_with_a_read_learns_of_it_once_in
     );
 }
 
-/// Whatever the set says: it would be an oracle, and one hash for each file.
+/// Whatever the set permits: it would be an oracle, and one hash for each file.
 #[tokio::test]
 async fn no_password_is_verified_for_a_read() {
     let fixture = Fixture::new().await;
@@ -320,7 +320,7 @@ async fn where_nobody_reads_without_a_credential_a_bad_one_is_told_so_recorded_a
             .kind,
         RefusalKind::Limited { .. }
     ));
-    // Nothing presented is the first step of every tool, and no failure.
+    // A request without a credential is the first step of every tool, and no failure.
     let nothing = fixture.read(Ok(Presented::None), CLOSED).await.unwrap_err();
     assert_eq!(
         (&nothing.kind, nothing.reasons[0].code.as_str()),

@@ -170,7 +170,7 @@ async fn a_recovery_is_announced_waits_and_ends_in_a_link_to_the_owner() {
     assert!(!log.contains(&link) && !log.contains(&link_in(&announced, PAGE)));
 }
 
-/// Each announcement has a link that must arrive, so their number is bounded where they begin.
+/// Each announcement has a link that must arrive, so the limit is on starting recoveries.
 #[tokio::test]
 async fn one_of_the_staff_cannot_fill_a_mailbox_by_starting_and_stopping_recoveries() {
     let some = |attempts| {
@@ -242,7 +242,7 @@ async fn its_owner_stops_a_recovery_by_the_mailed_link() {
     let (staff, ana) = (fixture.staff("operator").await, fixture.user("ana").await);
     fixture.recover(staff, ana, REASON).await.unwrap();
     let link = link_in(&fixture.mail().await, PAGE);
-    // A new password is no reason to go without the link.
+    // A new password does not void the link.
     let reset = fixture.reset_link("ana").await;
     fixture
         .identity
@@ -345,7 +345,7 @@ async fn staff_stop_a_recovery_and_start_another() {
     );
 }
 
-/// A server completes it some seconds after its time, or when it is back.
+/// A server completes it some seconds after it is due, or once it is up again.
 #[tokio::test]
 async fn a_recovery_can_be_stopped_by_its_link_until_it_is_done() {
     let fixture = Fixture::new().await;

@@ -31,7 +31,7 @@ impl Fixture {
             .await
     }
 
-    /// The mail that a registration makes.
+    /// The mail for a registration.
     async fn registered(&self, user_name: &str, email: &str) -> OutboxRow {
         self.register(user_name, email).await.unwrap();
         self.mail().await
@@ -74,7 +74,7 @@ async fn a_registration_is_an_account_once_its_link_is_confirmed() {
     );
     let link = link_in(&mail, PAGE);
     for _ in 0..3 {
-        // Programs that open every link of a mail change nothing.
+        // Programs that open every link in a mail change nothing.
         let pending = fixture
             .identity
             .registrations()
@@ -142,7 +142,7 @@ async fn a_registration_is_an_account_once_its_link_is_confirmed() {
     assert!(seen[1..].iter().all(|event| event.user == Some(ana.id)));
 }
 
-/// The answer is the same, and so is what is written; who owns the address reads more.
+/// The answer and the writes are the same; the owner of the address learns more.
 #[tokio::test]
 async fn a_stranger_cannot_tell_what_is_taken() {
     let fixture = Fixture::new().await;
@@ -250,7 +250,7 @@ async fn a_taken_name_is_told_to_whoever_has_the_mailbox() {
             (MailKind::RegistrationNameTaken, name)
         );
     }
-    // Whoever was slower with the link is told on its page.
+    // The page of the link informs the user who was slower.
     let link = link_in(&fixture.registered("carl", "ben@example.org").await, PAGE);
     fixture.user("carl").await;
     assert!(
@@ -413,7 +413,7 @@ async fn registrations_are_limited_whether_what_they_name_is_taken_or_not() {
                 Err(problem) => panic!("{problem}"),
             });
         }
-        // Five times what one address may, from all together.
+        // Five times the limit of one address, from all together.
         assert!(kinds[..15].iter().all(Option::is_none), "{kinds:?}");
         assert!(
             matches!(
@@ -470,7 +470,7 @@ async fn a_password_that_is_refused_uses_up_no_registration() {
     assert!(matches!(fourth, Err(RegisterProblem::Refused(_))));
 }
 
-/// A stranger who registers an address again and again does not keep its owner from it.
+/// Repeatedly registering an address does not lock its owner out.
 #[tokio::test]
 async fn registrations_of_an_address_are_limited_for_each_who_asks() {
     let fixture = Fixture::with(limits(3)).await;
@@ -795,7 +795,7 @@ async fn a_server_prints_another_link_until_somebody_was_staff() {
     }
 }
 
-/// Somebody who registers with the address of another has a password, but not the mail; the
+/// An attacker who registers with another person's address has a password, but not the mail; the
 /// other has the mail, but not the password.
 #[tokio::test]
 async fn a_link_makes_no_account_without_the_password_that_was_chosen() {
@@ -814,7 +814,7 @@ async fn a_link_makes_no_account_without_the_password_that_was_chosen() {
         fixture.last_failure().await,
         "wrong-password-of-registration"
     );
-    // Counted for the link, from wherever the tries come, and for whoever tries.
+    // Counted for the link, wherever the tries come from and whoever makes them.
     let elsewhere = fixture.attempt_from("198.51.100.7");
     let tried = fixture
         .identity

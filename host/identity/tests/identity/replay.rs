@@ -1,5 +1,5 @@
-//! A code works once, whichever way it is sent, however many send it, through two servers
-//! that share a database.
+//! A code works once, whichever way it is sent and however many times, through two servers that
+//! share a database.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::postgres;
 enum Way {
     LogIn,
     StepUp,
-    /// Beside the password, for one action.
+    /// With the password, for one action.
     Person,
     /// On the command line, for a token.
     Token,
@@ -30,7 +30,7 @@ const WAYS: [Way; 4] = [Way::LogIn, Way::StepUp, Way::Person, Way::Token];
 #[derive(Clone, Debug)]
 enum Move {
     Wait(i64),
-    /// Send the code of a step this far from the current one, by a way and a server.
+    /// Send the code of the step at this distance from the current one, by a way and a server.
     Send(i64, Way, usize),
     /// Send it by every way to every server at once.
     SendAtOnce(i64),
@@ -77,18 +77,18 @@ impl Servers {
     }
 }
 
-/// Somebody with an app, a browser that is known, and what the app's codes were used for.
+/// A user with an app and a known browser, and the state of the app's codes.
 struct Person {
     name: String,
     secret: Secret<String>,
     session: StartedSession,
     device: Secret<String>,
-    /// The newest step of which a code was accepted.
+    /// The newest step with an accepted code.
     last: i64,
 }
 
 impl Person {
-    /// Enrolls an app with the code of the step that lies this far from the current one.
+    /// Enrolls an app with the code of the step at this distance from the current one.
     async fn enroll(server: &Fixture, name: String, offset: i64) -> Self {
         let user = server.user(&name).await;
         let session = server.logged_in(&name).await;
@@ -147,7 +147,7 @@ impl Person {
         }
     }
 
-    /// Whether the code was accepted; a session that rose has another cookie.
+    /// Whether the code was accepted; a session that stepped up has another cookie.
     async fn send(&self, server: &Fixture, way: Way, code: &str) -> (bool, Option<StartedSession>) {
         let attempt = server.attempt();
         let (identity, gate): (&Identity, _) = (&server.identity, &server.gate);
@@ -172,7 +172,7 @@ impl Person {
             }
             Way::StepUp => {
                 let caller = server.present_session(&self.session.secret).await;
-                // None when another one of several at once was faster.
+                // None if another of several simultaneous requests was faster.
                 if caller.session.is_none() {
                     return (false, None);
                 }
@@ -205,7 +205,7 @@ impl Person {
     }
 }
 
-/// A code that was not accepted was called wrong, and nothing else went wrong.
+/// A code that was not accepted was called wrong; anything else is an error.
 fn accepted<T>(result: Result<T, Refusal>) -> Option<T> {
     result
         .map_err(|refusal| {
@@ -230,7 +230,7 @@ async fn play(
     let mut person = Person::enroll(&servers.0[0], name, enrolled_with).await;
     for step in moves {
         let now = step_now(&servers.0[0]);
-        // Six digits repeat now and then; leave such a coincidence out.
+        // Six digits sometimes repeat; skip such a coincidence.
         let is_unique = |secret: &Secret<String>, code: &str| {
             (-4..=4)
                 .filter(|other| code_at(secret, (now + other) * 30) == code)
@@ -265,8 +265,8 @@ async fn play(
                 }
                 let before = person.last;
                 let count = send_at_once(servers, &mut person, &code).await;
-                // A login that succeeds voids another that waits, so it may be that only the
-                // loser of both was let in; never more than one.
+                // A login that succeeds voids another pending one, so it may be that only the loser
+                // of both got in; never more than one.
                 prop_assert!(
                     count <= 1,
                     "step {} was accepted {} times at once",
@@ -274,7 +274,7 @@ async fn play(
                     count
                 );
                 prop_assert!(count == 0 || now + offset > before);
-                // Used up by whoever got it, even if it came of nothing.
+                // Used up by the request that got it, even if that failed later.
                 person.last = before.max(now + offset);
             }
         }
@@ -282,7 +282,7 @@ async fn play(
     Ok(())
 }
 
-/// How many of all ways, each by both servers, had the code accepted.
+/// How many requests had the code accepted, of all ways through both servers.
 async fn send_at_once(servers: &Servers, person: &mut Person, code: &str) -> usize {
     let start = Arc::new(Barrier::new(2 * WAYS.len()));
     let shared = Arc::new(Person {

@@ -52,7 +52,7 @@ impl Fixture {
             .await
     }
 
-    /// What a policy permits to the user's own session.
+    /// The user's live sessions.
     async fn list(&self, user: UserId) -> Vec<identity::ListedSession> {
         self.identity
             .sessions()
@@ -154,7 +154,7 @@ async fn each_login_has_a_secret_of_its_own_and_none_is_what_was_presented() {
     ];
     assert_ne!(first.secret, second.secret);
     assert_ne!(first.session, second.session);
-    // Neither a foreign session nor a made-up device cookie becomes one's own.
+    // A foreign session secret or a made-up device cookie is never adopted.
     let planted = "A".repeat(43);
     for device in [first.secret.expose().as_str(), &planted] {
         let started = started(fixture.log_in("ana", PASSWORD, Some(device)).await.unwrap());
@@ -477,7 +477,7 @@ async fn this_was_not_me_ends_everything_that_lets_somebody_in() {
     );
     assert!(!event.detail.to_string().contains(&link));
 
-    // The way back: the mailed link, and a browser that is new again.
+    // The way back: the mailed link, and a browser that is unknown again.
     let new = Secret::new("a new and better horse 7!".to_owned());
     fixture
         .identity

@@ -75,7 +75,7 @@ async fn no_credential_of_a_disabled_user_counts_until_the_user_is_enabled() {
     assert!(fixture.prove("ana", PASSWORD, None).await.is_ok());
 }
 
-/// As when an upload was authenticated before, and its body came after.
+/// Like an upload that was authenticated first, and whose body arrived later.
 #[tokio::test]
 async fn a_user_who_is_disabled_during_a_request_is_refused_at_the_second_look() {
     let fixture = Fixture::new().await;

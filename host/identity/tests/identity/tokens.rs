@@ -46,13 +46,13 @@ async fn create_project(fixture: &Fixture, name: &str, owner: Option<UserId>) ->
     id
 }
 
-/// What the registry minted, and what the holder added.
+/// The caveats from the registry, and those that the holder added.
 fn caveats(caller: &Caller) -> (&[Caveat], &[Caveat]) {
     let token = caller.token.as_ref().unwrap();
     (&token.minted, &token.added)
 }
 
-/// Something that a token may do.
+/// An action that a token may perform.
 #[derive(Debug)]
 struct Upload;
 
@@ -175,7 +175,7 @@ async fn every_token_that_is_not_accepted_is_refused_in_the_same_words() {
     assert!(fixture.present_token(&valid).await.is_ok());
 }
 
-/// Whose body took long to arrive is looked at again before anything is decided.
+/// After a slow body, the token is checked again before the decision.
 #[tokio::test]
 async fn a_credential_that_is_looked_at_again_is_that_of_then() {
     let fixture = Fixture::new().await;
@@ -371,7 +371,7 @@ async fn a_token_says_nothing_of_a_project_on_which_its_user_has_no_role() {
     );
 }
 
-/// Rows as an earlier version, or somebody who brought tokens along, may have written them.
+/// Rows as an earlier version, or an import of tokens, may have written them.
 #[tokio::test]
 async fn a_token_of_before_without_a_record_is_what_its_text_says_first() {
     let fixture = Fixture::new().await;
@@ -482,7 +482,7 @@ async fn the_use_of_a_token_is_noted_at_most_once_a_minute() {
     assert_eq!(used().await, Some(NOW.plus_ms(60_000)));
 }
 
-/// Or a policy against tokens that nobody used for long would refuse the first attempt only.
+/// Otherwise a policy against long-unused tokens would refuse only the first attempt.
 #[tokio::test]
 async fn a_refused_attempt_does_not_make_a_token_look_used() {
     let fixture = Fixture::new().await;

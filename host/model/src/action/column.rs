@@ -1,25 +1,24 @@
-//! What the columns of the sheet may say.
+//! The possible values in the columns of the sheet.
 
 use crate::Role;
 
 /// Who may attempt an action at all, before any policy is asked.
 ///
-/// The words are what a role is needed for, as they stand in "isn't allowed to … project
-/// 'sample'".
+/// The words say what a role is needed for, as used in "isn't allowed to … project 'sample'".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
     /// No role is needed; policies decide.
     Anyone,
-    /// Whoever has any role on the project.
+    /// A user with any role on the project.
     Maintainer(&'static str),
-    /// Whoever owns the project.
+    /// An owner of the project.
     Owner(&'static str),
     /// The registry's staff.
     Staff,
 }
 
 impl Standing {
-    /// The least role on the project, if the project exists, and what it is needed for.
+    /// The least role on the project, if the project exists, and what the role is needed for.
     pub(super) fn least_role(self) -> Option<(Role, &'static str)> {
         match self {
             Self::Maintainer(to) => Some((Role::Maintainer, to)),
@@ -29,22 +28,22 @@ impl Standing {
     }
 }
 
-/// What comes of an action.
+/// The effect of an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Reads what the registry serves to tools, request by request. Such a read goes on without
-    /// its credential where anonymous callers may do the same, and permitted ones may be sampled
-    /// in the decision log.
+    /// Reads what the registry serves to tools, request by request. Such a read goes on without its
+    /// credential if anonymous callers may do the same, and permitted ones may be sampled in the
+    /// decision log.
     Read,
-    /// Shows something to those whom it concerns. Recorded like a change.
+    /// Shows something to the people it concerns. Recorded like a change.
     View,
-    /// Changes something; how often an account does is bounded with the action.
+    /// Changes something; how often an account may do so is limited for each action.
     Change,
-    /// Changes something and is not counted for it: nothing is given out that was not there
-    /// before, or it is bounded elsewhere. Of uploads, the bytes of a day are (`registry`); of
-    /// log-ins and step-ups, the proofs (`identity`). Nobody keeps an owner from ending
-    /// sessions, revoking tokens and throwing out somebody's factor or address by using it up;
-    /// and what is removed was added, which is bounded.
+    /// Changes something but is not counted: it adds nothing, or other limits apply. For uploads
+    /// these are the bytes of a day (`registry`); for logins and step-ups, the proofs (`identity`).
+    /// An owner can always end sessions, revoke tokens and remove somebody else's factor or
+    /// address, since nobody can use up a limit for it. Removals need no limit of their own: what
+    /// they remove was added, which is limited.
     Uncounted,
 }
 
@@ -58,11 +57,11 @@ impl Effect {
     }
 }
 
-/// In which states of a project an action on it is possible; in an active or deprecated one each
-/// is.
+/// The states of a project in which an action on it is possible; every action is possible on an
+/// active or deprecated project.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AllowedIn {
-    /// Whatever its state.
+    /// In any state.
     AnyState,
     /// Unless it is quarantined.
     Unquarantined,
@@ -70,24 +69,24 @@ pub enum AllowedIn {
     Open,
 }
 
-/// What an action is about: which facts come with it. Examples of requests are made up from
-/// this, for probes, cases and decision tables, so that no action has one of its own.
+/// The subject of an action, which decides the facts that come with it. Example requests for
+/// probes, cases and decision tables are built from it, so that no action needs its own.
 ///
-/// The engine has the same words (`policy_engine::contract::Subject`), since it knows no model;
-/// a test in `gate` holds the two together.
+/// The engine has the same words (`policy_engine::contract::Subject`), since it knows no model; a
+/// test in `gate` compares the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subject {
-    /// What is listed: a project, or all of them.
+    /// The index: of a project, or of all projects.
     Index,
-    /// A file that is not there yet, of a release that may not be there either.
+    /// A file that does not exist yet, of a release that may not exist either.
     NewFile,
     /// A file of a published release.
     PublishedFile,
     /// A release that waits for a person.
     StagedRelease,
-    /// A release that everyone sees.
+    /// A release that everyone can see.
     PublishedRelease,
-    /// A project that is not there yet.
+    /// A project that does not exist yet.
     NewProject,
     /// A project.
     Project,
@@ -97,11 +96,11 @@ pub enum Subject {
     GivenRole,
     /// A role that somebody loses on a project.
     TakenRole,
-    /// A token that is not there yet.
+    /// A token that does not exist yet.
     NewToken,
     /// One's own tokens.
     Token,
-    /// An account, or what leads to one.
+    /// An account, or a step towards one.
     Account,
     /// A second factor of an account.
     Factor,

@@ -1,8 +1,8 @@
-//! What each kind of event says, and the one place that knows how it is stored.
+//! The fields of each kind of event, and the one place that knows how they are stored.
 //!
-//! The list at the end is all there is: a kind without its fields does not exist, and whoever
-//! writes an event names all of them. What is stored outlives the code: a key is never renamed,
-//! and a field that is added later is missing in what was stored before it.
+//! The list at the end is complete: a kind always comes with its fields, and code that writes an
+//! event names all of them. Stored events outlive the code: a key is never renamed, and a field
+//! added later is missing in older events.
 
 use serde_json::{Map, Value};
 
@@ -20,7 +20,7 @@ pub use super::parts::{
 };
 
 impl Detail {
-    /// The token that it is about, if it is about one.
+    /// The token that it is about, if any.
     pub fn token(&self) -> Option<TokenId> {
         match self {
             Self::TokenCreated { token, .. } | Self::TokenRevoked { token, .. } => token.known(),
@@ -29,7 +29,7 @@ impl Detail {
         }
     }
 
-    /// The policy set that it made the active one, if it did.
+    /// The policy set that it made the active one, if any.
     pub fn activated_set(&self) -> Option<i64> {
         match self {
             Self::PolicySetActivated { set, .. } | Self::PolicySetRolledBack { set, .. } => {
@@ -48,7 +48,7 @@ details! {
     },
     AccountEnabled = "account:enabled",
     PasswordSet = "account:password:set" {
-        /// None of a new account: there were none.
+        /// None for a new account, which had no sessions.
         ended_sessions: Option<u64> = "ended-sessions" unless_none,
     },
     PasswordRehashed = "account:password:rehashed",
@@ -66,7 +66,7 @@ details! {
     },
     EmailRemoved = "account:email:removed" {
         address: String = "address",
-        /// None where its owner did it.
+        /// None if its owner did it.
         because: Option<String> = "because" unless_none,
     },
     EmailConverted = "account:email:converted" {
@@ -84,7 +84,7 @@ details! {
     AccountSecured = "account:secured" {
         sessions: u64 = "sessions",
         tokens: u64 = "tokens",
-        /// How many log in no more by themselves.
+        /// How many can no longer log in by themselves.
         passkeys: u64 = "passkeys",
         /// Where the link for a new password went.
         mailed: Option<String> = "mailed",
@@ -128,7 +128,7 @@ details! {
     DeviceConfirmed = "account:device:confirmed" { kind: Word<DeviceKind> = "kind" },
     DeviceForgotten = "account:device:forgotten" {
         kind: Word<DeviceKind> = "kind",
-        /// What the command line runs on, as it said.
+        /// The host of the command line, as it reported it.
         host: Option<String> = "host",
     },
     SessionStarted = "session:started" {
@@ -160,7 +160,7 @@ details! {
         ended_sessions: u64 = "ended-sessions",
     },
     MailRequested = "mail:requested" { what: RequestedMail = _ },
-    /// Not to whom: events are kept for ever, and the user is named.
+    /// Without the address: events are stored permanently, and the user is named.
     MailFailed = "mail:failed" {
         mail: Word<MailId> = "mail",
         kind: Word<MailKind> = "kind",
@@ -193,7 +193,7 @@ details! {
     TokenCreated = "token:created" {
         token: Word<TokenId> = "token",
         description: String = "description",
-        /// What it is restricted to, as the token itself says.
+        /// Its restrictions, as the token itself states them.
         caveats: Vec<String> = "caveats",
         made_with_second_factor: bool = "made-with-second-factor",
     },
@@ -261,7 +261,7 @@ details! {
     RequestRefused = "request:refused" {
         action: Word<Action> = "action",
         code: String = "code",
-        /// In the words that whoever was refused read.
+        /// The words that the refused caller saw.
         message: String = "message",
         requires: Vec<Word<Demand>> = "requires",
         credential: Word<CredentialKind> = "credential",
@@ -280,7 +280,7 @@ details! {
         authentications: u64 = "authentications",
         sources: Vec<(String, u64)> = "sources",
     },
-    /// No version writes it now.
+    /// No longer written.
     PolicyModuleAdded = "policy-module:added",
     PolicySetAdded = "policy-set:added" { set: i64 = "set", name: String = "name" },
     PolicySetActivated = "policy-set:activated" {
@@ -293,7 +293,7 @@ details! {
     },
     PolicySetFailed = "policy-set:failed" {
         set: u64 = "set",
-        /// The set that goes on serving.
+        /// The set that keeps serving.
         serving: Option<u64> = "serving",
         error: String = "error",
     },

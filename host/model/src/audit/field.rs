@@ -1,7 +1,7 @@
 //! How the fields of a detail are written and read.
 //!
-//! Invariant: nothing that is stored makes reading fail. What an older version left out is
-//! missing (an empty text, no number, none), what this one does not know stays a text.
+//! Invariant: no stored event makes reading fail. A value that an older version left out is missing
+//! (an empty text, no number, none), and an unknown word stays a text.
 
 use std::fmt;
 
@@ -15,11 +15,11 @@ use crate::id::{KeyId, MailId, RecoveryId, SessionId, TokenId, UserId};
 use crate::mail::MailKind;
 use crate::project::{ProjectStatus, Role};
 
-/// A word of a closed list, or an id, as it stands in an event.
+/// A word of a closed list, or an id, as it is in an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Word<T> {
     Known(T),
-    /// What another version wrote; empty where it wrote nothing.
+    /// What another version wrote; empty if it wrote nothing.
     Other(String),
 }
 
@@ -54,7 +54,7 @@ impl<T: Spelled> fmt::Display for Word<T> {
     }
 }
 
-/// What has one text for each value.
+/// A type with one text for each value.
 pub(super) trait Spelled: Copy {
     fn spelled(self) -> String;
     fn from_text(text: &str) -> Option<Self>;
@@ -94,12 +94,12 @@ impl Spelled for ConfirmedBy {
     }
 }
 
-/// A value of a detail. No secret is one.
+/// A value of a detail. A secret must never be one.
 pub(super) trait Field: Sized {
     fn to_json(&self) -> Value;
-    /// None for what was never written so.
+    /// None if the value is not in the form that this type is written in.
     fn from_json(stored: &Value) -> Option<Self>;
-    /// What stands for a value that is not there.
+    /// The value to use if it is missing.
     fn missing() -> Self;
 
     fn read(fields: &Value, key: &str) -> Self {
@@ -172,7 +172,7 @@ impl Field for i64 {
     }
 }
 
-/// What others chose: settings of a policy. Stored as they are.
+/// Settings of a policy, chosen by others. Stored unchanged.
 impl Field for Value {
     fn to_json(&self) -> Value {
         self.clone()
@@ -278,9 +278,9 @@ macro_rules! read_field {
     };
 }
 
-/// The list of events: of each its kind, the word for it, and its fields with the keys that
-/// they are stored under. `_` in place of a key: several fields that only make sense together.
-/// `unless_none`: without a value there is no key, and not `null`.
+/// The list of events: for each its kind, its word, and its fields with their storage keys. `_` in
+/// place of a key: several fields that only make sense together. `unless_none`: a missing value has
+/// no key at all, instead of `null`.
 macro_rules! details {
     ($(
         $(#[$doc:meta])*
@@ -292,7 +292,7 @@ macro_rules! details {
             EventKind { $($(#[$doc])* $variant = $word),* }
         }
 
-        /// What happened, with all that is known of it. Never a secret.
+        /// What happened, with all details. Never a secret.
         #[derive(Clone, Debug, PartialEq)]
         pub enum Detail {
             $($(#[$doc])* $variant $({ $($(#[$field_doc])* $field: $type),* })?),*
@@ -314,7 +314,7 @@ macro_rules! details {
                 Value::Object(fields)
             }
 
-            /// What is stored, whatever version wrote it.
+            /// Reads a stored detail, whatever version wrote it.
             pub fn read(kind: EventKind, stored: &Value) -> Self {
                 match kind {
                     $(EventKind::$variant => Self::$variant $({

@@ -8,7 +8,7 @@ use crate::id::SessionId;
 use crate::mail::MailKind;
 
 crate::project::words! {
-    /// How somebody logged in first.
+    /// The first step of a login.
     LoginMethod {
         Password = "password",
         Passkey = "passkey",
@@ -16,7 +16,7 @@ crate::project::words! {
 }
 
 crate::project::words! {
-    /// Whether the browser of a login had been confirmed.
+    /// Whether the browser of a login was already confirmed.
     LoginDevice {
         Known = "known",
         New = "new",
@@ -45,7 +45,7 @@ pub enum ConfirmedBy {
 /// The second step of an authentication.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecondStep {
-    /// There is none.
+    /// There was none.
     None,
     /// It was asked for.
     Pending,
@@ -82,9 +82,9 @@ impl Field for SecondStep {
 /// How an address became the primary one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Promotion {
-    /// It was chosen, in place of this one if that was verified.
+    /// It was chosen, in place of `before` if that was verified.
     Chosen { before: Option<String> },
-    /// A link that was mailed to it put it back.
+    /// A link mailed to it restored it.
     PutBackByLink,
 }
 
@@ -163,7 +163,7 @@ impl Fields for EndedSessions {
 /// Who may register.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Registration {
-    /// A stranger, with this name and address; and the mail that was sent.
+    /// A stranger, with this name and address, and the mail that was sent.
     Stranger {
         name: String,
         address: String,
@@ -214,14 +214,14 @@ pub enum RequestedMail {
         mail: Word<MailKind>,
         because: String,
     },
-    /// An operator's, to see whether mail arrives.
+    /// A mail by an operator, to check whether mail arrives.
     Test { recipient: String },
-    /// What was put off is to be sent at once.
+    /// Postponed mails, to be sent at once.
     PutOff { because: String },
 }
 
 impl RequestedMail {
-    /// Which one, where it is one.
+    /// The kind of mail, if there is only one.
     pub fn mail(&self) -> Option<MailKind> {
         match self {
             Self::To { mail, .. } | Self::Because { mail, .. } => mail.known(),
@@ -264,13 +264,13 @@ impl Fields for RequestedMail {
     }
 }
 
-/// What was taken from readers, and why.
+/// What was removed for readers, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Removal {
     /// Normalized name.
     pub project: String,
     pub reason: String,
-    /// Names of the files that are gone.
+    /// Names of the removed files.
     pub files: Vec<String>,
 }
 

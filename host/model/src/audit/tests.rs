@@ -35,7 +35,7 @@ fn each_kind_is_stored_as_it_always_was() {
     assert_eq!(seen, kinds, "each kind stands in the list");
 }
 
-/// Not only the keys: a word that is not understood would be stored unchanged as well.
+/// Not only the keys: an unknown word would be stored unchanged as well.
 #[test]
 fn all_words_and_ids_of_what_is_stored_are_known() {
     for (kind, stored) in lines(STORED) {
@@ -116,7 +116,7 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// A line of the lists, with some of its fields gone or replaced.
+/// A line of the lists, with some of its fields removed or replaced.
 fn altered() -> impl Strategy<Value = (EventKind, Value)> {
     let known: Vec<_> = lines(STORED).chain(lines(EARLIER)).collect();
     let changes = prop::collection::vec(prop::option::of(prop::option::of(any_json())), 8);
@@ -137,7 +137,7 @@ fn altered() -> impl Strategy<Value = (EventKind, Value)> {
 }
 
 proptest! {
-    /// Whatever is stored is read, and what is read is written and read back as it is.
+    /// Every stored detail can be read, and is the same after it is written and read again.
     #[test]
     fn each_detail_that_is_written_is_read_back((kind, stored) in altered()) {
         let detail = Detail::read(kind, &stored);

@@ -1,27 +1,26 @@
-//! What the caveats of a token come to, together.
+//! The combined effect of a token's caveats.
 
 use super::Caveat;
 
-/// What several caveats leave when all of them hold, as far as it can be said without a
-/// request. The one reading of them: whatever says, shows or decides what a token is for has it
-/// from here.
+/// What several caveats together allow, as far as it is known without a request. This is the only
+/// interpretation of them: all code that shows or decides a token's scope uses it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reach {
-    /// The projects by normalized name; none is all of them. Empty also where projects are
-    /// named by id alone: that is a restriction, too, but not to a name.
+    /// The projects by normalized name; none means all of them. Also empty if projects are named by
+    /// id only: that is a restriction, too, but not to a name.
     pub projects: Option<Vec<String>>,
     /// The projects that the lists of names have in common; none without such a list.
     pub names: Option<Vec<String>>,
     /// The projects that the lists of ids have in common; none without such a list.
     pub ids: Option<Vec<String>>,
-    /// The trusted publishers that it is for. Of two that differ, neither may use it.
+    /// The trusted publishers that it is for. If two differ, neither may use it.
     pub publishers: Vec<String>,
     /// The earliest expiry, in seconds.
     pub expires_at: Option<i64>,
 }
 
 impl Reach {
-    /// What these leave.
+    /// What these caveats allow.
     pub fn of<'a>(caveats: impl IntoIterator<Item = &'a Caveat>) -> Self {
         let mut reach = Self::default();
         for caveat in caveats {
@@ -51,7 +50,7 @@ impl Reach {
         reach
     }
 
-    /// What stored texts leave, or the first of them that is not understood: a token with such a
+    /// What stored caveats allow, or the first text that is not understood: a token with such a
     /// caveat is valid nowhere.
     pub fn read(texts: &[String]) -> Result<Self, &str> {
         let caveats = texts
@@ -61,14 +60,14 @@ impl Reach {
         Ok(Self::of(&caveats))
     }
 
-    /// Whether lists of projects have none in common, or one has none at all: then nothing is
-    /// left for any request.
+    /// Whether the lists of projects have none in common, or one is empty: then no request is
+    /// allowed.
     pub fn leaves_no_project(&self) -> bool {
         let is_empty = |left: &Option<Vec<String>>| left.as_ref().is_some_and(Vec::is_empty);
         is_empty(&self.names) || is_empty(&self.ids)
     }
 
-    /// Whether it is over at this time, in seconds.
+    /// Whether it has expired at this time, in seconds.
     pub fn has_expired(&self, now: i64) -> bool {
         self.expires_at.is_some_and(|expires_at| expires_at <= now)
     }

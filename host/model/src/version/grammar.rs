@@ -1,10 +1,10 @@
-//! The grammar of versions (PEP 440), for texts of which only the form matters: numbers may be
-//! as large as they like.
+//! The grammar of versions (PEP 440), for texts of which only the form matters: numbers may have
+//! any size.
 //!
-//! As in `packaging`, each part takes as much as it can, and letters have no case.
+//! As in `packaging`, each part matches as much as it can, and letters match in either case.
 
-/// The beginning of a text that is a version's epoch and release: how many bytes, and how many
-/// numbers the release has.
+/// The epoch and release at the beginning of a text: number of bytes, and of numbers in the
+/// release.
 pub fn release(text: &str) -> Option<(usize, usize)> {
     let start = usize::from(text.starts_with(['v', 'V']));
     let mut at = start;
@@ -12,7 +12,7 @@ pub fn release(text: &str) -> Option<(usize, usize)> {
     loop {
         let digits = digits(&text[at..]);
         if digits == 0 {
-            // What a dot leads to is not the release's any more.
+            // The dot does not belong to the release.
             return (numbers > 0).then(|| (at - 1, numbers));
         }
         at += digits;
@@ -28,7 +28,7 @@ pub fn release(text: &str) -> Option<(usize, usize)> {
     }
 }
 
-/// What follows a release: pre-, post- and development release, all optional. How many bytes.
+/// Number of bytes of the parts after a release: pre-, post- and development release, all optional.
 pub fn suffix(text: &str) -> usize {
     let at = lettered(
         text,
@@ -39,11 +39,11 @@ pub fn suffix(text: &str) -> usize {
     at + lettered(&text[at..], &["dev"]).unwrap_or(0)
 }
 
-/// A local part with its plus, if there is one. How many bytes.
+/// Number of bytes of a local part with its plus, if there is one.
 pub fn local(text: &str) -> usize {
     let mut end = 0;
     let mut at = 0;
-    // The plus stands before the first word as separators stand before the others.
+    // The plus comes before the first word, and separators before the others.
     while text[at..].starts_with(if at == 0 {
         &['+'][..]
     } else {
@@ -62,7 +62,7 @@ pub fn local(text: &str) -> usize {
     end
 }
 
-/// Whether the whole text, blanks around it aside, has the form of a version.
+/// Whether the whole text, without surrounding white space, has the form of a version.
 pub fn is_version(text: &str) -> bool {
     let text = text.trim();
     release(text).is_some_and(|(end, _)| {
@@ -78,8 +78,8 @@ fn post(text: &str) -> usize {
     }
 }
 
-/// One of these words, the first that fits, between separators and before a number that may
-/// both be missing.
+/// Matches the first of these words that fits, with optional separators and an optional number
+/// after it.
 fn lettered(text: &str, words: &[&str]) -> Option<usize> {
     let separator = |text: &str| usize::from(text.starts_with(['-', '_', '.']));
     let start = separator(text);

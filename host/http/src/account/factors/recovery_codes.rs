@@ -1,4 +1,4 @@
-//! Recovery codes: shown once, then one is used to show that they were kept.
+//! Recovery codes: shown once, then one is used to prove that they were stored.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -26,7 +26,7 @@ struct CodesPage<'a> {
     errors: Errors,
     registry: &'a str,
     user: &'a str,
-    /// Empty unless they were made just now.
+    /// Empty unless they were just created.
     codes: Vec<&'a str>,
     confirmed: bool,
 }
@@ -89,7 +89,7 @@ pub(crate) async fn generate(exchange: Exchange) -> Answer {
         .generate_recovery_codes(permit)
         .await
     {
-        // In this answer and nowhere else.
+        // Shown in this answer and nowhere else.
         Ok(codes) => show(
             &exchange,
             Errors::new(),
@@ -114,7 +114,7 @@ pub(crate) async fn confirm(exchange: Exchange) -> Answer {
         )
         .await?;
     if form.text(RecoveryCodeFields::CODE).is_empty() {
-        // Also who comes back from a step-up: codes are not kept for them.
+        // This also happens after a step-up, which does not carry the codes along.
         return with_status(
             StatusCode::UNPROCESSABLE_ENTITY,
             show(
@@ -134,7 +134,7 @@ pub(crate) async fn confirm(exchange: Exchange) -> Answer {
     {
         Ok(()) => exchange.see_other("/account/factors/?notice=codes-confirmed"),
         Err(error) => {
-            // The general words are about an app's clock.
+            // The general text is about the clock of an app.
             let wrong = matches!(error, FactorError::WrongCode);
             let (status, mut text) = super::told(&exchange, error)?;
             if wrong {

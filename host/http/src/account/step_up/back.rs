@@ -3,10 +3,10 @@
 use crate::exchange::Exchange;
 use crate::frame::form::Form;
 
-/// Where the forms of the page that asks are sent; nobody is sent there again.
+/// Where the forms of the page that asks are sent; no browser is sent back there.
 const PATH: &str = "/account/step-up";
 
-/// What goes on afterwards.
+/// What follows after the proof.
 #[derive(Clone, Debug)]
 pub(super) struct Return {
     /// Path and query, of a page or of a form.
@@ -26,7 +26,7 @@ impl Return {
         }
     }
 
-    /// Back to what this request is.
+    /// Back to what this request asked for.
     pub(super) fn of(exchange: &Exchange, form: &Form) -> Self {
         let path = exchange
             .request
@@ -46,8 +46,8 @@ impl Return {
         }
     }
 
-    /// As the step-up page's own form carries it. What is no address of ours is none: nobody
-    /// is sent anywhere else.
+    /// As the step-up page's own form carries it. An address outside the registry is ignored, so
+    /// that no browser is sent elsewhere.
     pub(super) fn parse(exchange: &Exchange, form: &Form) -> Self {
         let to = form.text("step-up-to");
         if form.text("step-up-method") == "post"

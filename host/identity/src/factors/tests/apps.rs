@@ -72,7 +72,7 @@ async fn an_app_is_enrolled_by_a_code_that_counts_for_nothing_else() {
     assert!(proposed.url.expose().contains(proposed.secret.expose()));
     assert!(!fixture.user(ana).await.facts().factors.any());
     let code = fixture.code(&proposed.secret, 0);
-    // As apps show it, and as people type it.
+    // As apps show it and people type it.
     let spaced = format!(" {} {} ", &code[..3], &code[3..]);
     fixture
         .confirm_app(ana, proposed.ceremony.expose(), &spaced)
@@ -120,7 +120,7 @@ async fn a_wrong_code_keeps_the_secret_and_the_right_one_uses_it_up() {
     let ceremony = proposed.ceremony.expose();
     let [early, late] = [2, -2].map(|steps| fixture.code(&proposed.secret, steps));
     let counting = [-1, 0, 1].map(|steps| fixture.code(&proposed.secret, steps));
-    // Six digits repeat now and then; leave such a coincidence out.
+    // Six digits sometimes repeat; skip such a coincidence.
     for wrong in ["", "12345", &early, &late]
         .into_iter()
         .filter(|code| counting.iter().all(|right| right != code))
@@ -205,7 +205,7 @@ async fn a_secret_belongs_to_its_session_and_its_user_and_expires() {
             Err(FactorError::UnknownCeremony)
         ));
     }
-    // A challenge for a key is no secret for an app.
+    // A challenge for a key is not a secret for an app.
     let challenge = fixture.propose(ana, KeyKind::Passkey).await.unwrap();
     assert!(matches!(
         fixture

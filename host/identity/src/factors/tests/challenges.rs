@@ -173,7 +173,7 @@ async fn a_passkey_that_names_another_user_logs_nobody_in() {
             Err("key-of-another-user".to_owned())
         );
     }
-    // As a second factor the handle may be missing, and must not be another one.
+    // As a second factor, the handle may be missing but must not be another user's.
     let pending = fixture.pending(ana).await;
     let challenge = fixture.challenge_for_pending(&pending).await.unwrap();
     let mut answer = key.answer_told(&challenge.options, |_| ());
@@ -451,7 +451,7 @@ async fn a_challenge_belongs_to_its_login_its_session_and_its_purpose() {
         ..ana
     };
 
-    // Asked in one login, answered in another one of the same person, or with no cookie of ours.
+    // Asked in one login, answered in another one of the same person, or with a foreign cookie.
     for foreign in [other_pending.expose(), "nonsense"] {
         let challenge = fixture.challenge_for_pending(&pending).await.unwrap();
         let answer = KeyAnswer {
@@ -465,7 +465,7 @@ async fn a_challenge_belongs_to_its_login_its_session_and_its_purpose() {
             "key-challenge-elsewhere",
         );
     }
-    // Asked in one session, answered in another one.
+    // Asked in one session, answered in another.
     let challenge = fixture.challenge_for_step_up(ana).await.unwrap();
     let answer = KeyAnswer {
         ceremony: challenge.ceremony.expose().clone(),
@@ -478,7 +478,7 @@ async fn a_challenge_belongs_to_its_login_its_session_and_its_purpose() {
         "key-challenge-elsewhere",
     );
 
-    // Asked for one purpose, answered for each other one.
+    // Asked for one purpose, answered for each other purpose.
     let challenge = fixture.challenge_for_pending(&pending).await.unwrap();
     let answer = KeyAnswer {
         ceremony: challenge.ceremony.expose().clone(),
@@ -531,7 +531,7 @@ async fn a_challenge_belongs_to_its_login_its_session_and_its_purpose() {
         .await;
     assert!(matches!(made_elsewhere, Err(FactorError::UnknownCeremony)));
 
-    // None of this was in the way of the real one.
+    // None of this blocks the real one.
     fixture.second_factor(ana, &mut key).await.unwrap();
 }
 
@@ -584,7 +584,7 @@ async fn a_key_that_nobody_enrolled_is_refused() {
     let fixture = Fixture::new().await;
     let ana = fixture.person("ana").await;
     fixture.enroll(ana, KeyKind::Passkey, "phone").await;
-    // Made for a challenge that was never answered here.
+    // Created for a challenge that was never answered here.
     let mut stranger = SoftwareKey::at(ORIGIN);
     stranger.make(
         &fixture
@@ -668,7 +668,7 @@ async fn an_altered_answer_is_refused() {
             "{member}"
         );
     }
-    // The answer to one question is none to another.
+    // The answer to one challenge does not answer another.
     let (asked, other) = (
         fixture.challenge_for_passkey().await.unwrap(),
         fixture.challenge_for_passkey().await.unwrap(),
@@ -713,12 +713,12 @@ async fn a_counter_that_goes_back_or_stands_still_is_refused_and_has_its_own_rea
         .answer_pending(ana, &pending, &late, second)
         .await
         .unwrap();
-    // Both were asked when the stored counter was lower still: what counts is the counter now.
+    // Both were asked when the stored counter was still lower: only the current counter matters.
     refused(
         fixture.answer_pending(ana, &pending, &early, first).await,
         "key-counter-went-back",
     );
-    // The key itself goes on to work.
+    // The key itself still works.
     fixture.second_factor(ana, &mut key).await.unwrap();
 
     let (early, late) = (
@@ -877,7 +877,7 @@ async fn challenges_are_limited_for_each_address() {
         ),
         "{refusal:?}"
     );
-    // A stranger at the same address keeps nobody from their keys.
+    // A stranger at the same address cannot keep a user from their keys.
     let ana = fixture.person("ana").await;
     let mut key = SoftwareKey::at(ORIGIN);
     let proposed = fixture.propose(ana, KeyKind::Passkey).await.unwrap();

@@ -121,7 +121,7 @@ async fn one_key_belongs_to_one_user() {
         .await
         .unwrap();
 
-    // Who knows somebody's credential id can claim it for a key made in software.
+    // An attacker who knows a user's credential id can claim it for a key made in software.
     let challenge = fixture.propose(bob, KeyKind::SecurityKey).await.unwrap();
     let mut claimed: Value =
         serde_json::from_str(&SoftwareKey::at(ORIGIN).make(&challenge.options)).unwrap();
@@ -150,8 +150,8 @@ async fn one_key_belongs_to_one_user() {
     ));
 }
 
-/// The attestation object (WebAuthn, 6.5.4, in CBOR) of a key that says another id of the
-/// same length is its own, without the statement that would show it.
+/// The attestation object (WebAuthn, 6.5.4, in CBOR) of a key that claims another id of the same
+/// length as its own, without the statement that would reveal it.
 fn with_credential_id(object: &[u8], id: &[u8], other: &[u8]) -> Vec<u8> {
     let place = |bytes: &[u8]| {
         object
@@ -195,7 +195,7 @@ async fn names_of_keys_are_short_and_unique_for_each_user() {
             "{name:?}"
         );
     }
-    // A bad name costs no ceremony: the same answer counts with a better one.
+    // A bad name does not use up the ceremony: the same answer works with a better name.
     let challenge = fixture.propose(ana, KeyKind::SecurityKey).await.unwrap();
     let made = SoftwareKey::at(ORIGIN).make(&challenge.options);
     assert!(matches!(
@@ -300,7 +300,7 @@ async fn keys_take_a_verified_address_and_recovery_codes_that_were_kept() {
     ));
     fixture.confirm(ana, codes[3].expose()).await.unwrap();
     let challenge = fixture.propose(ana, KeyKind::Passkey).await.unwrap();
-    // Codes that are generated anew in between are to be confirmed anew.
+    // Codes that are generated again in between must be confirmed again.
     fixture.codes_of(ana).await;
     let made = SoftwareKey::at(ORIGIN).make(&challenge.options);
     assert!(matches!(

@@ -1,4 +1,4 @@
-//! Recovery codes: each burns once.
+//! Recovery codes: each works once.
 
 use std::collections::HashSet;
 
@@ -7,7 +7,7 @@ use model::MailKind;
 use super::*;
 
 impl Fixture {
-    /// In place of a second factor in a login; how many are left, or none if it was not spent.
+    /// Used as a second factor in a login; how many are left, or none if it was not spent.
     async fn spend(&self, person: Person, code: &str) -> Option<u32> {
         let mut unit = self.storage.begin().await.unwrap();
         if !self
@@ -102,7 +102,7 @@ async fn a_code_burns_once_and_its_owner_is_told() {
     fixture.mails().await;
     assert_eq!(fixture.spend(ana, codes[0].expose()).await, Some(7));
     assert_eq!(fixture.spend(ana, codes[0].expose()).await, None);
-    // The same code typed otherwise is the same code.
+    // The same code typed differently is the same code.
     assert_eq!(
         fixture
             .spend(ana, &codes[0].expose().to_uppercase().replace('-', " "))

@@ -1,4 +1,4 @@
-//! Factors removed, and the last one kept.
+//! Removing factors, and keeping the last one.
 
 use gate::demands::{Demand, DemandedBy};
 use model::{MailKind, Role};
@@ -9,7 +9,7 @@ use super::*;
 use crate::RequestContext;
 use crate::factors::{FactorName, RemoveFactor};
 
-/// A set that demands a second factor of nobody but where owners say so.
+/// A set that demands no second factor, except where owners do.
 async fn lenient() -> Fixture {
     Fixture::with(ORIGIN, Limits::default(), |package| {
         let keeps = ["restrict-routes", "owner-mandate"];
@@ -270,7 +270,7 @@ async fn of_two_factors_removed_at_once_one_stays_while_one_is_demanded() {
             let fixture = Arc::clone(&fixture);
             tokio::spawn(async move { fixture.identity.factors().remove(permit).await })
         });
-        // All of them are begun before any is waited for.
+        // All of them start before any is awaited.
         let tries: Vec<_> = tries.collect();
         let mut refused = Vec::new();
         for one in tries {

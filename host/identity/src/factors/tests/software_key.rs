@@ -9,10 +9,10 @@ use webauthn_authenticator_rs::prelude::{
 };
 use webauthn_authenticator_rs::softpasskey::SoftPasskey;
 
-/// A key in the browser of somebody who looks at a page of this origin.
+/// A key in the browser of somebody who visits a page of this origin.
 ///
-/// The authenticator underneath finds no key by itself, so this remembers whose keys it made,
-/// as one with storage of its own does.
+/// The authenticator underneath cannot find keys by itself, so this remembers the owners of its
+/// keys, like an authenticator with its own storage.
 pub(super) struct SoftwareKey {
     authenticator: SoftPasskey,
     origin: Url,
@@ -37,12 +37,12 @@ impl SoftwareKey {
         }
     }
 
-    /// What `navigator.credentials.create` says, as JSON.
+    /// The result of `navigator.credentials.create`, as JSON.
     pub(super) fn make(&mut self, options: &Value) -> String {
         self.make_told(options, |_| ())
     }
 
-    /// The same, of an authenticator that was told something else than what was asked.
+    /// The same, from an authenticator that was sent something other than what was asked.
     pub(super) fn make_told(&mut self, options: &Value, change: impl Fn(&mut Value)) -> String {
         let handle = options["user"]["id"].as_str().unwrap().to_owned();
         let mut options = options.clone();
@@ -62,7 +62,7 @@ impl SoftwareKey {
         as_browsers_say(answer, json!({ "credProps": { "rk": true } }))
     }
 
-    /// Every key it made, as a list of allowed credentials.
+    /// Every key it created, as a list of allowed credentials.
     pub(super) fn ids(&self) -> Value {
         self.made
             .keys()
@@ -70,7 +70,7 @@ impl SoftwareKey {
             .collect()
     }
 
-    /// What `navigator.credentials.get` says, as JSON.
+    /// The result of `navigator.credentials.get`, as JSON.
     pub(super) fn answer(&mut self, options: &Value) -> String {
         self.answer_told(options, |_| ()).to_string()
     }
@@ -95,7 +95,7 @@ impl SoftwareKey {
         if is_usernameless {
             answer["response"]["userHandle"] = json!(self.made[answer["id"].as_str().unwrap()]);
         } else {
-            // Left out, as browsers do for keys that do not say whose they are.
+            // Left out, as in browsers for keys that return no user handle.
             answer["response"]
                 .as_object_mut()
                 .unwrap()
@@ -105,14 +105,14 @@ impl SoftwareKey {
     }
 }
 
-/// It can, so it does; the authenticator underneath does only what it must.
+/// It can verify, so it does; the authenticator underneath only does what is required.
 fn verify_if_preferred(verification: &mut Value) {
     if *verification == "preferred" {
         *verification = json!("required");
     }
 }
 
-/// In the words of `PublicKeyCredential.toJSON` (WebAuthn, 5.1).
+/// In the form of `PublicKeyCredential.toJSON` (WebAuthn, 5.1).
 fn as_browsers_say(mut answer: Value, extensions: Value) -> String {
     let members = answer.as_object_mut().unwrap();
     members.remove("extensions");
