@@ -60,9 +60,9 @@ pub(super) fn in_words(
         ),
     };
     format!(
-        "\nThis registry has no staff yet. Whoever fills in the form at this address first makes the first\n\
-         account that is staff (the link counts for a day; a new start prints a new one; others who\n\
-         register meanwhile are ordinary users):\n\
+        "\nThis registry has no staff yet. The first person to fill in the form at this address gets the\n\
+         first staff account (the link is valid for a day, and each start prints a new one; people who\n\
+         register in another way are ordinary users):\n\
          \x20 {link}\n\
          {mails},\n\
          then the account's pages lead to recovery codes, a second factor and an API token. With the token:\n\
